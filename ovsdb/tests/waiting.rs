@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use ovsdb::cache::Freshness;
-use ovsdb::{Cache, Client, Ref, Snapshot, WaitError};
+use ovsdb::{Cache, Client, ConnectionState, DisconnectReason, Ref, Snapshot, WaitError};
 use support::inventory::{Database, Item};
 use support::{connect, inventory_server, item};
 
@@ -122,4 +122,58 @@ async fn a_watched_value_shows_each_change_until_its_client_ends() {
     let end = state.wait_for(|state| !state.is_connected());
     end.await.expect("the last value");
     assert!(state.changed().await.is_err() && !state.has_changed());
+}
+
+#[tokio::test]
+async fn the_last_state_is_seen_and_nothing_waits_after_it() {
+    let server = inventory_server();
+    let client = connect(&server).await;
+    let cache = items(&client).await;
+    let (mut state, mut freshness) = (client.state(), cache.freshness());
+    client.clone().close().await;
+    // `client` and `cache` still exist.
+    let seen = tokio::time::timeout(HANG, state.changed())
+        .await
+        .expect("no hang");
+    assert!(
+        matches!(seen, Ok(ConnectionState::Closed { .. })),
+        "{seen:?}"
+    );
+    for outcome in [
+        tokio::time::timeout(HANG, state.changed())
+            .await
+            .expect("no hang"),
+        tokio::time::timeout(HANG, state.wait_for(ConnectionState::is_connected))
+            .await
+            .expect("no hang"),
+    ] {
+        let lost = outcome.expect_err("nothing follows");
+        assert!(matches!(lost.reason(), DisconnectReason::Closed), "{lost}");
+    }
+    assert!(state.wait_for(|state| !state.is_connected()).await.is_ok());
+    let seen = tokio::time::timeout(HANG, freshness.wait_for(|now| *now == Freshness::Ended));
+    assert!(seen.await.expect("no hang").is_ok());
+    let next = tokio::time::timeout(HANG, freshness.changed())
+        .await
+        .expect("no hang");
+    assert!(next.is_err(), "{next:?}");
+    assert!(!cache.is_current());
+}
+
+#[test]
+fn a_session_ends_with_its_runtime() {
+    let server = inventory_server();
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let client: Client<Database> = runtime.block_on(connect(&server));
+    let mut state = client.state();
+    runtime.shutdown_timeout(HANG);
+    let other = tokio::runtime::Runtime::new().expect("a runtime");
+    let lost = other.block_on(async {
+        let end = tokio::time::timeout(HANG, state.wait_for(|_| false)).await;
+        end.expect("no hang").expect_err("nothing follows")
+    });
+    assert!(
+        matches!(lost.reason(), DisconnectReason::RuntimeGone),
+        "{lost}"
+    );
 }

@@ -424,7 +424,10 @@ impl<D: Database> Cache<D> {
     /// Whether the replica is current, as a value to read and to wait for.
     #[must_use]
     pub fn freshness(&self) -> Watched<Freshness> {
-        Watched::new(self.handle.shared().freshness())
+        Watched::new(self.handle.shared().freshness(), |freshness| {
+            let ended = *freshness == Freshness::Ended;
+            ended.then(|| Disconnected::new(DisconnectReason::Closed))
+        })
     }
 
     /// Whether the replica follows the server now.

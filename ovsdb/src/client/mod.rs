@@ -160,14 +160,15 @@ impl<D: Database> Client<D> {
     /// let mut state = client.state();
     /// while let Ok(state) = state.changed().await {
     ///     println!("{state}");
-    /// #   break;
     /// }
     /// # Ok(()) }
     /// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
     /// ```
     #[must_use]
     pub fn state(&self) -> Watched<ConnectionState> {
-        Watched::new(self.session().shared().state.subscribe())
+        Watched::new(self.session().shared().state.subscribe(), |state| {
+            state.end().cloned()
+        })
     }
 
     /// Counters of what the client has done.

@@ -1,6 +1,9 @@
 //! A value that the session changes and users watch.
 
 use std::fmt;
+use std::future::Future as _;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 
 use tokio::sync::watch;
 
@@ -22,7 +25,7 @@ use crate::error::{DisconnectReason, Disconnected};
 /// println!("{}", state.get());
 /// # drop(server);
 /// state.wait_for(|state| !state.is_connected()).await?;
-/// # drop(client);
+/// client.close().await;
 /// while let Ok(state) = state.changed().await {
 ///     println!("{state}");
 /// }
@@ -31,12 +34,15 @@ use crate::error::{DisconnectReason, Disconnected};
 /// ```
 pub struct Watched<T> {
     values: watch::Receiver<T>,
+    /// Why no value follows this one, if it is the last.
+    end: fn(&T) -> Option<Disconnected>,
 }
 
 impl<T> Clone for Watched<T> {
     fn clone(&self) -> Self {
         Self {
             values: self.values.clone(),
+            end: self.end,
         }
     }
 }
@@ -50,8 +56,11 @@ impl<T: fmt::Debug> fmt::Debug for Watched<T> {
 }
 
 impl<T: Clone> Watched<T> {
-    pub(super) const fn new(values: watch::Receiver<T>) -> Self {
-        Self { values }
+    pub(super) const fn new(
+        values: watch::Receiver<T>,
+        end: fn(&T) -> Option<Disconnected>,
+    ) -> Self {
+        Self { values, end }
     }
 
     /// The current value.
@@ -70,26 +79,48 @@ impl<T: Clone> Watched<T> {
     /// its creation.
     ///
     /// # Errors
-    /// When the client has ended, so no value follows.
+    /// When the client has ended and its last value was returned before.
     pub async fn changed(&mut self) -> Result<T, Disconnected> {
-        match self.values.changed().await {
-            Ok(()) => Ok(self.values.borrow_and_update().clone()),
-            Err(_) => Err(ended()),
+        let end = (self.end)(&self.values.borrow());
+        let Some(end) = end else {
+            return match self.values.changed().await {
+                Ok(()) => Ok(self.values.borrow_and_update().clone()),
+                Err(_) => Err(gone()),
+            };
+        };
+        // No value follows, and handles of the client keep the channel open: do not wait.
+        let unseen = pin!(self.values.changed()).poll(&mut Context::from_waker(Waker::noop()));
+        match unseen {
+            Poll::Ready(Ok(())) => Ok(self.values.borrow_and_update().clone()),
+            _ => Err(end),
         }
     }
 
     /// Waits until `wanted` returns true for the value; returns at once if it does now.
     ///
     /// # Errors
-    /// When the client has ended, so no value follows.
-    pub async fn wait_for(&mut self, wanted: impl FnMut(&T) -> bool) -> Result<T, Disconnected> {
-        match self.values.wait_for(wanted).await {
-            Ok(value) => Ok(value.clone()),
-            Err(_) => Err(ended()),
+    /// When the client has ended, and `wanted` returns false for the last value.
+    pub async fn wait_for(
+        &mut self,
+        mut wanted: impl FnMut(&T) -> bool,
+    ) -> Result<T, Disconnected> {
+        let (end, mut is_wanted) = (self.end, false);
+        let settled = |value: &T| {
+            is_wanted = wanted(value);
+            is_wanted || end(value).is_some()
+        };
+        let value = match self.values.wait_for(settled).await {
+            Ok(value) => value.clone(),
+            Err(_) => return Err(gone()),
+        };
+        match end(&value) {
+            Some(end) if !is_wanted => Err(end),
+            _ => Ok(value),
         }
     }
 }
 
-fn ended() -> Disconnected {
+/// The client was dropped with all its handles.
+fn gone() -> Disconnected {
     Disconnected::new(DisconnectReason::Closed)
 }

@@ -705,6 +705,20 @@ impl Machine {
     }
 }
 
+impl Drop for Machine {
+    /// Without [`finish`](Self::finish), the runtime was shut down.
+    fn drop(&mut self) {
+        self.shared.state.send_if_modified(|state| {
+            let lost = Disconnected::new(DisconnectReason::RuntimeGone);
+            let is_open = state.end().is_none();
+            if is_open {
+                *state = ConnectionState::Closed { lost };
+            }
+            is_open
+        });
+    }
+}
+
 /// What [`Machine::next_step`] did.
 enum Step {
     /// A step, after which there may be another one.

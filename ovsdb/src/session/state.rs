@@ -43,7 +43,8 @@ pub enum ConnectionState {
         /// The remote.
         remote: Remote,
     },
-    /// The client was closed, or gave up before its first connection: no attempt follows.
+    /// The client was closed, gave up before its first connection, or lost its runtime: no attempt
+    /// follows.
     Closed {
         /// Why.
         lost: Disconnected,
@@ -55,6 +56,14 @@ impl ConnectionState {
     #[must_use]
     pub const fn is_connected(&self) -> bool {
         matches!(self, Self::Connected { .. })
+    }
+
+    /// Why no attempt follows, if none does.
+    pub(crate) const fn end(&self) -> Option<&Disconnected> {
+        match self {
+            Self::Closed { lost } => Some(lost),
+            _ => None,
+        }
     }
 }
 
