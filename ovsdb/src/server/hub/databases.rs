@@ -81,10 +81,22 @@ impl Hub {
         }
         self.cancel_monitors(name);
         self.cancel_transactions(name);
-        self.release_locks();
         let Some(hosted) = self.databases.remove(name) else {
             return false;
         };
+        for unsynced in hosted.unsynced {
+            // The transaction was carried out, and may be on disk or not: its client must take the outcome for
+            // unknown.
+            if let Some(session) = self.sessions.get_mut(&unsynced.session) {
+                session.unsynced = session.unsynced.saturating_sub(1);
+                session.close("a database was removed before a transaction was on disk".into());
+                self.ready.push(unsynced.session);
+            }
+        }
+        for forward in hosted.forwards.into_iter().flatten() {
+            self.cancel_forward(&forward);
+        }
+        self.release_locks();
         let uuid = hosted.status;
         self.change_status(
             &format!(

@@ -120,8 +120,9 @@ impl Hub {
             }
             Forwarded::NotSent => {
                 let hosted = self.databases.get_mut(name);
-                if let Some(forwards) = hosted.and_then(|hosted| hosted.forwards.as_mut()) {
-                    forwards.push_front(forward);
+                match hosted.and_then(|hosted| hosted.forwards.as_mut()) {
+                    Some(forwards) => forwards.push_front(forward),
+                    None => self.cancel_forward(&forward),
                 }
             }
             // If the connection is closed, the client knows that the outcome is unknown.
@@ -130,6 +131,17 @@ impl Hub {
                     session.close("the outcome of a transaction at the source is unknown".into());
                     self.ready.push(forward.session);
                 }
+            }
+        }
+    }
+
+    /// A transaction is not forwarded, because its database was removed.
+    pub(super) fn cancel_forward(&mut self, forward: &Forward) {
+        if let Some(session) = self.sessions.get_mut(&forward.session) {
+            session.forwarded = session.forwarded.saturating_sub(1);
+            if session.closing.is_none() {
+                session.fail_with_word(&forward.id, "canceled");
+                self.ready.push(forward.session);
             }
         }
     }

@@ -366,3 +366,33 @@ fn a_mutation_whose_result_is_no_value_of_its_column_is_refused() {
         .collect();
     run(schema, &cases);
 }
+
+#[test]
+fn transactions_of_a_database_that_is_removed_get_an_outcome() {
+    // Carried out, but not on disk: the client must not take it for refused.
+    let mut test = Test::new(Quotas::new());
+    let client = test.connect();
+    test.call(client, "set_db_change_aware", "[true]");
+    assert_eq!(test.insert(client, 1, "durable", true), "");
+    assert!(test.hub.owes_reply(client));
+    assert!(test.hub.remove("D", test.now));
+    assert!(!test.hub.owes_reply(client));
+    assert!(test.hub.poll_close(client).is_some());
+
+    // Not sent to the source of a relay: it is cancelled.
+    for is_taken in [false, true] {
+        let mut test = Test::relay();
+        let client = test.connect();
+        test.call(client, "set_db_change_aware", "[true]");
+        assert_eq!(test.insert(client, 1, "forwarded", false), "");
+        let taken = is_taken.then(|| test.hub.poll_forward("D").expect("a transaction"));
+        assert!(test.hub.remove("D", test.now));
+        if let Some(forward) = taken {
+            assert!(test.hub.owes_reply(client));
+            test.hub.handle_forwarded("D", forward, Forwarded::NotSent);
+        }
+        assert!(!test.hub.owes_reply(client));
+        assert!(test.read(client).contains(r#""error":"canceled""#));
+        assert!(test.hub.poll_close(client).is_none());
+    }
+}
