@@ -259,8 +259,8 @@ pub enum Error {
     /// The rows in the server's reply do not fit the tables.
     #[error("the server's rows do not fit the tables")]
     Apply(#[from] ApplyError),
-    /// The server's schema cannot be parsed.
-    #[error("the server's schema is malformed")]
+    /// The server's schema cannot be parsed, or a relay cannot serve it.
+    #[error("the server's schema cannot be used")]
     Schema(#[source] Arc<ovsdb_schema::SchemaError>),
     /// The server cannot be used: one of the first requests failed, or the server does not meet the
     /// client's requirements.

@@ -4,6 +4,7 @@
 //! server. Transactions that write are forwarded to the source, and their replies are returned after
 //! the changes they made.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -53,7 +54,8 @@ impl Server {
     ///
     /// # Errors
     /// As [`ClientBuilder::connect`](crate::ClientBuilder::connect) for the source, and as
-    /// [`CacheBuilder::start`](crate::CacheBuilder::start) for a cache of its tables.
+    /// [`CacheBuilder::start`](crate::CacheBuilder::start) for a cache of its tables. When a table
+    /// has more columns than a server can serve ([`Error::Schema`]).
     pub async fn relay(database: impl Into<Str>, remotes: impl IntoRemotes) -> Result<Self, Error> {
         let client = Client::<AnyDatabase>::builder()
             .database(database)
@@ -61,9 +63,10 @@ impl Server {
             .connect()
             .await?;
         let schema = (*client.server_schema()).clone();
+        let (server, relayed) =
+            Self::relaying(schema).map_err(|error| Error::Schema(Arc::new(error)))?;
         let cache = client.cache().any_tables().row_versions();
         let cache = cache.start().await?;
-        let (server, relayed) = Self::relaying(schema);
         tokio::spawn(run(client, cache, relayed));
         Ok(server)
     }

@@ -446,6 +446,75 @@ fn no_file_is_created_for_a_broken_schema() {
     drop(Server::builder().create(&path, "{}").start().unwrap());
 }
 
+/// A schema whose table has this many columns.
+fn wide(columns: usize) -> String {
+    let columns = (0..columns).map(|number| format!(r#""c{number}":{{"type":"integer"}}"#));
+    let columns = columns.collect::<Vec<_>>().join(",");
+    format!(r#"{{"name":"Files","tables":{{"Wide":{{"isRoot":true,"columns":{{{columns}}}}}}}}}"#)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_with_more_columns_than_the_server_can_number_is_refused_everywhere() {
+    const LIMIT: usize = 65_534;
+    let widest = wide(LIMIT);
+    let server = Server::memory(&*widest).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let remote = listen(&server, folder.path()).await;
+    let last = format!(
+        r#"["Files",{{"op":"insert","table":"Wide","row":{{"c{}":7}}}}]"#,
+        LIMIT - 1
+    );
+    transact(&remote, &[&last]);
+    let select =
+        r#"["Files",{"op":"select","table":"Wide","where":[],"columns":["_uuid","c65533"]}]"#;
+    let row = output("ovsdb-client", ["transact", &remote, select]);
+    assert!(row.contains(r#""c65533":7"#), "{row}");
+
+    let path = folder.path().join("wide.db");
+    for columns in [LIMIT + 1, LIMIT + 2] {
+        let schema = wide(columns);
+        let refused = |error: &str| {
+            let expected = format!(
+                "tables.Wide.columns: the table has {columns} columns, and the embedded server serves at \
+                 most {LIMIT}"
+            );
+            assert!(error.contains(&expected), "{error}");
+        };
+        let error = Server::memory(&*schema).unwrap_err();
+        assert!(matches!(error, ServerError::Schema(_)), "{error:?}");
+        refused(&error.to_string());
+        if columns == LIMIT + 1 {
+            continue;
+        }
+        let error = Server::cluster(&*schema, 3).unwrap_err();
+        assert!(matches!(error, ServerError::Schema(_)), "{error:?}");
+        refused(&error.to_string());
+        let error = Server::builder().create(&path, &*schema).start();
+        refused(&error.unwrap_err().to_string());
+        assert!(!path.exists());
+        refused(&server.convert("Files", &schema).unwrap_err().to_string());
+        let file = folder.path().join("schema");
+        fs::write(&file, &schema).unwrap();
+        let converted = run(
+            "ovsdb-client",
+            ["--timeout=60", "convert", &remote, file.to_str().unwrap()],
+        );
+        refused(&String::from_utf8_lossy(&converted.stderr).replace("\\\"", "\""));
+
+        let source = testing::Server::builder().schema(schema).start().unwrap();
+        let copy = folder.path().join("copy.db");
+        fs::copy(source.folder().join("Files.db"), &copy).unwrap();
+        let FileErrorReason::Schema(error) = reason(&copy) else {
+            panic!("another reason");
+        };
+        refused(&error.to_string());
+        let Err(ovsdb::Error::Schema(error)) = Server::relay("Files", source.remote()).await else {
+            panic!("the schema was not refused");
+        };
+        refused(&error.to_string());
+    }
+}
+
 /// ovsdb-server accepts such a schema, and at its next start drops the first row and everything after
 /// it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -13,6 +13,15 @@ pub struct SchemaError {
     pub reason: SchemaErrorReason,
 }
 
+impl SchemaError {
+    /// The error for this place in a schema.
+    #[must_use]
+    pub fn new(path: impl Into<String>, reason: SchemaErrorReason) -> Self {
+        let path = path.into();
+        Self { path, reason }
+    }
+}
+
 /// What is wrong with a schema.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -57,6 +66,14 @@ pub enum SchemaErrorReason {
     EnumAndConstraint,
     /// A table without columns.
     NoColumns,
+    /// A table with more columns than the embedded server of the crate `ovsdb` can serve. The parser accepts any
+    /// number.
+    TooManyColumns {
+        /// How many columns the table has.
+        columns: usize,
+        /// How many it may have.
+        limit: usize,
+    },
     /// A minimum above the maximum.
     MinAboveMax,
     /// A `min` that is neither 0 nor 1.
@@ -87,6 +104,12 @@ impl fmt::Display for SchemaErrorReason {
             }
             Self::Nul => f.write_str("a string holds a NUL, which OVSDB does not allow"),
             Self::NoColumns => f.write_str("a table must have at least one column"),
+            Self::TooManyColumns { columns, limit } => {
+                write!(
+                    f,
+                    "the table has {columns} columns, and the embedded server serves at most {limit}"
+                )
+            }
             Self::Missing(member) => write!(f, "the member {member:?} is missing"),
             Self::UnknownMember(member) => write!(f, "unknown member {member:?}"),
             Self::Expected(what) => write!(f, "expected {what}"),

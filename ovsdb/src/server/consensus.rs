@@ -455,7 +455,7 @@ mod tests {
     fn cluster() -> (Arc<Consensus>, Vec<Membership>, Database) {
         let consensus = Arc::new(Consensus::new(3));
         let schema = DatabaseSchema::parse(SCHEMA).expect("a schema");
-        let database = Database::new(Arc::new(Schema::new(schema)), 1);
+        let database = Database::new(Arc::new(Schema::new(schema).expect("a schema")), 1);
         let log = consensus.add(&database);
         let members = (0..3).map(|member| {
             let ids = (Uuid::nil(), Uuid::from_u128(member as u128));

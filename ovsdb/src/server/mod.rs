@@ -32,6 +32,7 @@
 //!   share their databases as a cluster does.
 //! - Role-based access control (RBAC), replication from an active server, and the control socket that
 //!   `ovs-appctl` talks to.
+//! - Tables with more than 65,534 columns. A schema with one is refused.
 //! - Remotes that the server itself connects to, and remotes that a database lists
 //!   (`db:DATABASE,TABLE,COLUMN`). [`PassiveRemote`] refuses both, with an error that
 //!   says so.
@@ -303,7 +304,7 @@ static SCHEMAS: ByText<Schema> = ByText::new();
 fn memory(schema: &str) -> Result<Database, SchemaError> {
     let schema = SCHEMAS.get(schema, |schema| {
         let source = DatabaseSchema::parse(schema)?;
-        Ok::<_, SchemaError>(Schema::new(source))
+        Schema::new(source)
     })?;
     Ok(Database::new(schema, fastrand::u64(..)))
 }
@@ -318,7 +319,7 @@ fn clustered(schema: &str) -> Result<Database, SchemaError> {
         }
     }
     Ok(Database::new(
-        Arc::new(Schema::new(source)),
+        Arc::new(Schema::new(source)?),
         fastrand::u64(..),
     ))
 }

@@ -4,11 +4,11 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 
-use ovsdb_schema::DatabaseSchema;
+use ovsdb_schema::{DatabaseSchema, SchemaError};
 
 use super::driver::{Shared, now};
 use super::engine::record::ForeignRow;
-use super::engine::{Cell, Database, Schema};
+use super::engine::{self, Cell, Database, Schema};
 pub(crate) use super::hosted::Forward;
 pub(crate) use super::hub::Forwarded;
 use super::hub::Hub;
@@ -29,15 +29,18 @@ pub(crate) struct Relayed {
 
 impl Server {
     /// A server that relays a database with this schema.
-    pub(crate) fn relaying(source: DatabaseSchema) -> (Self, Relayed) {
+    ///
+    /// # Errors
+    /// When the schema has a table with too many columns.
+    pub(crate) fn relaying(source: DatabaseSchema) -> Result<(Self, Relayed), SchemaError> {
         let mut hub = Hub::new(super::hub::Quotas::new(), fastrand::u64(..));
         let name: Arc<str> = source.name.as_str().into();
-        let schema = Arc::new(Schema::new(source));
+        let schema = Arc::new(Schema::new(source)?);
         hub.add_relay(Database::new(schema, fastrand::u64(..)), now());
         let shared = Shared::new(hub, Default::default(), Limits::new(), PROBE_INTERVAL);
         let server = Self::new(shared, None);
         let shared = Arc::downgrade(&server.shared);
-        (server, Relayed { shared, name })
+        Ok((server, Relayed { shared, name }))
     }
 }
 
@@ -68,7 +71,8 @@ impl Relayed {
         let Some(shared) = self.shared.upgrade() else {
             return Ok(());
         };
-        let schema = Schema::new(source);
+        let schema =
+            Schema::new(source).map_err(|error| engine::error::error("syntax error", error))?;
         shared.with_hub(|hub| hub.handle_relayed_schema(&self.name, &schema, now()))
     }
 
@@ -140,7 +144,7 @@ mod tests {
         let schema =
             r#"{"name":"D","tables":{"T":{"isRoot":true,"columns":{"n":{"type":"integer"}}}}}"#;
         let schema = DatabaseSchema::parse(schema).expect("a schema");
-        let mut database = Database::new(Arc::new(Schema::new(schema)), 1);
+        let mut database = Database::new(Arc::new(Schema::new(schema).expect("a schema")), 1);
         let (kept, gone, new) = (Uuid::from_u128(1), Uuid::from_u128(2), Uuid::from_u128(3));
         let record = format!(r#"{{"T":{{"{kept}":{{"n":1}},"{gone}":{{"n":2}}}}}}"#);
         database.replay(&record).expect("rows");

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use ovsdb_schema::{
-    AtomicType, BaseType, ColumnSchema, ColumnType, DatabaseSchema, RefType, TableSchema,
+    AtomicType, BaseType, ColumnSchema, ColumnType, DatabaseSchema, RefType, SchemaError,
+    SchemaErrorReason, TableSchema,
 };
 
 use super::cell::Cell;
@@ -22,6 +23,8 @@ impl ColumnId {
     pub(crate) const UUID: Self = Self(u16::MAX);
     /// The column `_version`.
     pub(crate) const VERSION: Self = Self(u16::MAX - 1);
+    /// The greatest number of other columns of a table.
+    const LIMIT: u16 = u16::MAX - 1;
 }
 
 /// A table's number in its database: its position among the tables' names in order.
@@ -110,8 +113,8 @@ impl TableDef {
 
     /// The columns, without `_uuid` and `_version`.
     pub(crate) fn ids(&self) -> impl Iterator<Item = ColumnId> + Clone + use<> {
-        // Schemas with more columns than there are numbers are not supported.
-        (0..u16::try_from(self.columns.len()).unwrap_or(u16::MAX - 2)).map(ColumnId)
+        // `Schema::new` refuses tables with more columns.
+        (0..u16::try_from(self.columns.len()).unwrap_or(ColumnId::LIMIT)).map(ColumnId)
     }
 
     /// All columns, with `_uuid` and `_version`.
@@ -136,7 +139,19 @@ pub(crate) struct Schema {
 
 impl Schema {
     /// Prepares a schema.
-    pub(crate) fn new(source: DatabaseSchema) -> Self {
+    ///
+    /// # Errors
+    /// When a table has more columns than there are numbers for them.
+    pub(crate) fn new(source: DatabaseSchema) -> Result<Self, SchemaError> {
+        for (name, table) in &source.tables {
+            if table.columns.len() > usize::from(ColumnId::LIMIT) {
+                let reason = SchemaErrorReason::TooManyColumns {
+                    columns: table.columns.len(),
+                    limit: ColumnId::LIMIT.into(),
+                };
+                return Err(SchemaError::new(format!("tables.{name}.columns"), reason));
+            }
+        }
         let ids: HashMap<&str, TableId> = source
             .tables
             .keys()
@@ -152,12 +167,12 @@ impl Schema {
         let by_name = by_name
             .map(|(id, table)| (table.name.clone(), id))
             .collect();
-        Self {
+        Ok(Self {
             text: super::schema_text::text(&source).into(),
             tables,
             by_name,
             source,
-        }
+        })
     }
 
     /// The database's name.

@@ -136,7 +136,7 @@ pub(crate) fn create(path: &Path, schema: &str, seed: u64) -> Result<Opened, Fil
     };
     if !path.try_exists().map_err(|io| error(io.into()))? {
         let source = DatabaseSchema::parse(schema).map_err(|schema| error(schema.into()))?;
-        let schema = Schema::new(source);
+        let schema = Schema::new(source).map_err(|schema| error(schema.into()))?;
         can_keep(&schema).map_err(error)?;
         let mut contents = Vec::new();
         write_record(&mut contents, &schema.text);
@@ -199,7 +199,7 @@ fn replay(
         Ok(None) | Err(Damage::Header) => return Err(FileErrorReason::NotADatabase),
         Err(damage) => return Err(damaged(0, 0, &damage)),
     };
-    let schema = Arc::new(Schema::new(DatabaseSchema::parse(text)?));
+    let schema = Arc::new(Schema::new(DatabaseSchema::parse(text)?)?);
     can_keep(&schema)?;
     let mut database = Database::new(schema, seed);
     let mut count = 0;

@@ -24,7 +24,7 @@ const SERVER_SCHEMA: &str = include_str!("_server.ovsschema");
 
 static SERVER_SCHEMA_PARSED: LazyLock<Option<Arc<Schema>>> = LazyLock::new(|| {
     let source = DatabaseSchema::parse(SERVER_SCHEMA).ok()?;
-    Some(Arc::new(Schema::new(source)))
+    Some(Arc::new(Schema::new(source).ok()?))
 });
 
 /// The server itself, as the sender of transactions.
@@ -302,8 +302,8 @@ impl Hub {
             );
             return Err(error("invalid parameters", details));
         }
-        let schema = Arc::new(Schema::new(source));
-        let converted = hosted.database.convert(schema, seed)?;
+        let schema = Schema::new(source).map_err(|error| syntax(text, error))?;
+        let converted = hosted.database.convert(Arc::new(schema), seed)?;
         let seat = hosted.seat();
         let slot = seat.as_ref().map(Seat::begin);
         if matches!(slot, Some(None)) {

@@ -76,7 +76,7 @@ impl Test {
             date: 1,
         };
         let source = ovsdb_schema::DatabaseSchema::parse(schema).expect("a schema");
-        let database = Database::new(Arc::new(Schema::new(source)), 1);
+        let database = Database::new(Arc::new(Schema::new(source).expect("a schema")), 1);
         let journal = TestJournal::default();
         let mut hub = Hub::new(quotas, 1);
         assert!(hub.add(database, Some(Box::new(journal.clone())), now));
@@ -88,7 +88,10 @@ impl Test {
         let source = ovsdb_schema::DatabaseSchema::parse(SCHEMA).expect("a schema");
         let mut test = Self::new(Quotas::new());
         let mut hub = Hub::new(Quotas::new(), 2);
-        assert!(hub.add_relay(Database::new(Arc::new(Schema::new(source)), 2), test.now));
+        assert!(hub.add_relay(
+            Database::new(Arc::new(Schema::new(source).expect("a schema")), 2),
+            test.now
+        ));
         test.hub = hub;
         test
     }

@@ -13,7 +13,7 @@ fn a_member_catches_up_with_several_databases_at_once() {
     let databases = names.map(|name| {
         let schema = SCHEMA.replace(r#""D""#, &format!(r#""{name}""#));
         let schema = ovsdb_schema::DatabaseSchema::parse(&schema).expect("a schema");
-        Database::new(Arc::new(Schema::new(schema)), 1)
+        Database::new(Arc::new(Schema::new(schema).expect("a schema")), 1)
     });
     let consensus = Arc::new(Consensus::new(2));
     let logs = databases.each_ref().map(|database| consensus.add(database));

@@ -176,7 +176,7 @@ fn the_servers_own_database_shows_each_database_that_comes_and_goes() {
     assert!(answer.contains(r#""name":"D""#), "{answer}");
     let other = SCHEMA.replace(r#""name":"D""#, r#""name":"E""#);
     let source = ovsdb_schema::DatabaseSchema::parse(&other).expect("a schema");
-    let database = Database::new(Arc::new(Schema::new(source)), 2);
+    let database = Database::new(Arc::new(Schema::new(source).expect("a schema")), 2);
     assert!(test.hub.add(database, None, test.now));
     let answer = test.read(watcher);
     assert!(
