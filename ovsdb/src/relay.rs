@@ -30,6 +30,9 @@ impl Server {
     /// to the source is lost before the outcome of a transaction is known, the client's connection is
     /// closed, so that the client knows that the outcome is unknown.
     ///
+    /// The schema follows that of the source. Conversions are refused: ovsdb-server 3.1 would convert the relay's
+    /// copy only.
+    ///
     /// Locks are local to this server. So is the `_version` of a row, as with ovsdb-server's relays: it
     /// changes whenever the source's does, but to another value. So a `wait` that compares `_version`
     /// fails at the source.

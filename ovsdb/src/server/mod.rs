@@ -612,7 +612,8 @@ impl Server {
     /// Converts a database to another schema, as a client's `convert` request does.
     ///
     /// # Errors
-    /// When there is no such database; the text is not a schema, or has another database's name; the rows
+    /// When there is no such database, or it is the server's own, or [relayed](Self::relay): a relay takes its
+    /// schema from the source; the text is not a schema, or has another database's name; the rows
     /// do not fit it; the file cannot be written, or cannot keep an ephemeral reference; or a member of a
     /// [`Cluster`] has no majority, or has not applied every committed transaction. Then nothing has
     /// changed.

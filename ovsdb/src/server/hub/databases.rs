@@ -44,6 +44,12 @@ impl Caller for Itself {
     }
 }
 
+/// The error for a conversion of a database that is read-only.
+fn read_only_database(name: &str) -> OvsdbError {
+    let details = format!("conversion is not allowed for read-only database {name}");
+    error("not allowed", details)
+}
+
 impl Hub {
     pub(super) fn add_server_database(&mut self) {
         // The schema is a constant, and a test parses it.
@@ -272,10 +278,10 @@ impl Hub {
         let session = self.sessions.get(&id);
         let read_only = session.is_some_and(|session| session.read_only);
         let (name, _) = self.lookup("convert", params)?;
-        if read_only || *name == *SERVER {
-            let details = format!("conversion is not allowed for read-only database {name}");
-            return Err(error("not allowed", details));
+        if read_only {
+            return Err(read_only_database(&name));
         }
+        self.may_convert(&name)?;
         let [_, schema] = elements(params)[..] else {
             return Err(syntax(params.text, "array expected"));
         };
@@ -285,8 +291,22 @@ impl Hub {
         Ok(None)
     }
 
+    /// Checks that a program or a client may convert this database.
+    fn may_convert(&self, name: &str) -> Result<(), OvsdbError> {
+        if name == SERVER {
+            return Err(read_only_database(name));
+        }
+        let hosted = self.databases.get(name);
+        if hosted.is_some_and(|hosted| hosted.forwards.is_some()) {
+            // ovsdb-server 3.1 converts the relay's copy, which then has another schema than the source.
+            let details = format!("{name} is relayed; convert it at its source");
+            return Err(error("not allowed", details));
+        }
+        Ok(())
+    }
+
     /// Converts a database, and cancels its monitors.
-    fn convert(&mut self, name: &str, text: &str, now: Now) -> Result<(), OvsdbError> {
+    pub(super) fn convert(&mut self, name: &str, text: &str, now: Now) -> Result<(), OvsdbError> {
         let seed = self.random.u64(..);
         let Some(hosted) = self.databases.get_mut(name) else {
             return Err(error(
@@ -350,6 +370,7 @@ impl Hub {
         schema: &str,
         now: Now,
     ) -> Result<(), OvsdbError> {
+        self.may_convert(name)?;
         self.convert(name, schema, now)?;
         self.finish_conversion(name, now);
         Ok(())

@@ -85,7 +85,9 @@ impl Hub {
         schema: &Schema,
         now: Now,
     ) -> Result<(), OvsdbError> {
-        self.convert_now(name, &schema.text, now)
+        self.convert(name, &schema.text, now)?;
+        self.finish_conversion(name, now);
+        Ok(())
     }
 
     /// The next transaction for the source of a relay.

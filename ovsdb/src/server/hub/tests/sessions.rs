@@ -45,6 +45,53 @@ fn a_read_only_session_reads_and_changes_nothing() {
 }
 
 #[test]
+fn neither_the_servers_own_database_nor_a_relayed_one_is_converted_by_request() {
+    let refused = |error: OvsdbError, details: &str| {
+        assert_eq!(error.error, "not allowed");
+        assert_eq!(error.details.as_deref(), Some(details));
+    };
+    let mut test = Test::new(Quotas::new());
+    let own = r#"{"name":"_Server","tables":{}}"#;
+    let error = test.hub.convert_now("_Server", own, test.now);
+    let details = "conversion is not allowed for read-only database _Server";
+    refused(error.expect_err("the server's own"), details);
+    assert!(
+        test.hub
+            .database("_Server")
+            .expect("it")
+            .schema()
+            .find("Database")
+            .is_some()
+    );
+
+    let mut relay = Test::relay();
+    let error = relay.hub.convert_now("D", SMALLER, relay.now);
+    refused(
+        error.expect_err("a relay"),
+        "D is relayed; convert it at its source",
+    );
+    let client = relay.connect();
+    let reply = relay.call(client, "convert", &format!(r#"["D",{SMALLER}]"#));
+    assert!(reply.contains("convert it at its source"), "{reply}");
+    let has_s = |relay: &Test| {
+        relay
+            .hub
+            .database("D")
+            .expect("it")
+            .schema()
+            .text
+            .contains(r#""s""#)
+    };
+    assert!(has_s(&relay));
+    // The source's conversions are followed.
+    let source = ovsdb_schema::DatabaseSchema::parse(SMALLER).expect("a schema");
+    let schema = Schema::new(source).expect("a schema");
+    let followed = relay.hub.handle_relayed_schema("D", &schema, relay.now);
+    followed.expect("the source's schema");
+    assert!(!has_s(&relay));
+}
+
+#[test]
 fn a_client_cancels_its_own_transaction_and_no_other() {
     let mut test = Test::new(Quotas::new());
     let (client, other, writer) = (test.connect(), test.connect(), test.connect());
