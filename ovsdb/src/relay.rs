@@ -57,8 +57,8 @@ impl Server {
     ///
     /// # Errors
     /// As [`ClientBuilder::connect`](crate::ClientBuilder::connect) for the source, and as
-    /// [`CacheBuilder::start`](crate::CacheBuilder::start) for a cache of its tables. When a table
-    /// has more columns than a server can serve ([`Error::Schema`]).
+    /// [`CacheBuilder::start`](crate::CacheBuilder::start) for a cache of its tables. When the database is
+    /// `_Server`, or has a table with more columns than a server can serve ([`Error::Schema`]).
     pub async fn relay(database: impl Into<Str>, remotes: impl IntoRemotes) -> Result<Self, Error> {
         let client = Client::<AnyDatabase>::builder()
             .database(database)

@@ -172,6 +172,14 @@ async fn a_relay_follows_a_conversion_and_a_relay_of_a_relay_too() {
         .expect("both rows");
 }
 
+#[tokio::test]
+async fn the_servers_own_database_is_not_relayed() {
+    let source = Server::memory(NOTES).expect("a source");
+    let relay = Server::relay("_Server", source.remote()).await;
+    let error = relay.expect_err("each server has its own");
+    assert!(matches!(error, ovsdb::Error::Schema(_)), "{error}");
+}
+
 const NOTES: &str = r#"{"name": "Notes", "tables": {"Note": {"isRoot": true, "columns": {
     "name": {"type": "string"},
     "size": {"type": "integer"},

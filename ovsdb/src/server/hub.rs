@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+pub(crate) use self::databases::SERVER;
 pub(crate) use self::relay::Forwarded;
 use super::SessionId;
 use super::engine::Caller;

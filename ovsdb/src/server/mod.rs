@@ -104,7 +104,7 @@ pub enum ServerError {
     /// A file cannot be served.
     #[error(transparent)]
     File(#[from] FileError),
-    /// Two databases have the same name.
+    /// Two databases have the same name, or one has that of the server's own database, `_Server`.
     #[error("there are two databases with the name {0:?}")]
     TwoDatabases(String),
     /// A database of a cluster was given as a file.
@@ -273,7 +273,7 @@ impl ServerBuilder {
                 }
             };
             let name = database.schema().name();
-            if databases.iter().any(|other| other.schema().name() == name) {
+            if name == hub::SERVER || databases.iter().any(|other| other.schema().name() == name) {
                 return Err(ServerError::TwoDatabases(name.to_owned()));
             }
             databases.push(database);

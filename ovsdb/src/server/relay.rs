@@ -4,14 +4,14 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 
-use ovsdb_schema::{DatabaseSchema, SchemaError};
+use ovsdb_schema::{DatabaseSchema, SchemaError, SchemaErrorReason};
 
 use super::driver::{Shared, now};
 use super::engine::record::ForeignRow;
 use super::engine::{self, Cell, Database, Schema};
 pub(crate) use super::hosted::Forward;
 pub(crate) use super::hub::Forwarded;
-use super::hub::Hub;
+use super::hub::{Hub, SERVER};
 use super::{PROBE_INTERVAL, Server};
 use crate::protocol::{Limits, OvsdbError};
 use crate::value::{Datum, Uuid};
@@ -31,8 +31,12 @@ impl Server {
     /// A server that relays a database with this schema.
     ///
     /// # Errors
-    /// When the schema has a table with too many columns.
+    /// When the schema is that of the server's own database, or has a table with too many columns.
     pub(crate) fn relaying(source: DatabaseSchema) -> Result<(Self, Relayed), SchemaError> {
+        if source.name == SERVER {
+            let reason = SchemaErrorReason::ReservedId(source.name);
+            return Err(SchemaError::new("name", reason));
+        }
         let mut hub = Hub::new(super::hub::Quotas::new(), fastrand::u64(..));
         let name: Arc<str> = source.name.as_str().into();
         let schema = Arc::new(Schema::new(source)?);

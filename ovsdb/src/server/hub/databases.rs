@@ -17,7 +17,7 @@ use crate::value::Datum;
 use crate::value::json::{Raw, write_string};
 
 /// The name of the server's own database.
-const SERVER: &str = "_Server";
+pub(crate) const SERVER: &str = "_Server";
 
 /// The schema of the server's own database, as ovsdb-server(5) documents it.
 const SERVER_SCHEMA: &str = include_str!("_server.ovsschema");
