@@ -530,7 +530,12 @@ fn a_cluster_without_members_or_in_a_file_is_an_error() {
     assert!(matches!(twice, ServerError::TwoDatabases(_)), "{twice}");
     let cluster = cluster();
     let lost = cluster.members()[0].faults().lose_leadership(NAME);
-    lost.expect_err("the cluster decides who leads");
+    let error = lost.expect_err("the cluster decides who leads");
+    let shown = error.to_string();
+    assert!(
+        shown.contains("use Cluster::transfer_leadership"),
+        "{shown}"
+    );
     let reserved = Server::cluster(r#"{"name": "_Server", "tables": {}}"#, 3);
     let reserved = reserved.expect_err("the name of the server's own database");
     let shown = reserved.to_string();

@@ -131,29 +131,24 @@ impl Faults<'_> {
         database: &str,
         fault: TransactionFault,
     ) -> Result<(), OvsdbError> {
-        self.shared
-            .with_hub(|hub| hub.add_fault(database, fault))
-            .ok_or_else(|| unknown(database))
+        self.shared.with_hub(|hub| hub.add_fault(database, fault))
     }
 
     /// Reports to clients that the server is a follower in a cluster (`_Server`, columns `model` and
     /// `leader`), so clients that want the leader look for another server. Transactions are still
-    /// executed, as a follower does through its leader. When the fault ends, the server reports that it
-    /// leads the cluster. To test with several servers that share a database, use
-    /// [`Cluster`](super::Cluster).
+    /// executed, as a follower does through its leader. When the last such fault ends, the server reports that
+    /// it leads the cluster. [`Cluster`](super::Cluster) has several servers that share a database.
     ///
     /// # Errors
-    /// When there is no such database, or the server is a member of a [`Cluster`](super::Cluster).
+    /// When there is no such database; or the server is a member of a [`Cluster`](super::Cluster), where
+    /// [`Cluster::transfer_leadership`](super::Cluster::transfer_leadership) deposes the leader, or a
+    /// [relay](super::Server::relay).
     pub fn lose_leadership(self, database: &str) -> Result<Fault, OvsdbError> {
-        let lost = self
-            .shared
-            .with_hub(|hub| hub.set_leader(database, false, now()));
-        if !lost {
-            return Err(unknown(database));
-        }
+        self.shared
+            .with_hub(|hub| hub.lose_leadership(database, now()))?;
         let (shared, database) = (self.shared.clone(), Arc::<str>::from(database));
         Ok(Fault::new(move || {
-            shared.with_hub(|hub| hub.set_leader(&database, true, now()));
+            shared.with_hub(|hub| hub.regain_leadership(&database, now()));
         }))
     }
 
@@ -162,15 +157,6 @@ impl Faults<'_> {
     /// # Errors
     /// When there is no such database.
     pub fn forget_history(self, database: &str) -> Result<(), OvsdbError> {
-        self.shared
-            .with_hub(|hub| hub.forget_history(database))
-            .ok_or_else(|| unknown(database))
-    }
-}
-
-fn unknown(database: &str) -> OvsdbError {
-    OvsdbError {
-        details: Some(format!("there is no database {database}").into()),
-        ..OvsdbError::new("unknown database")
+        self.shared.with_hub(|hub| hub.forget_history(database))
     }
 }

@@ -100,6 +100,8 @@ pub(super) struct Hosted {
     pub(super) status: Uuid,
     /// The injected faults of the next transactions.
     pub(super) faults: VecDeque<TransactionFault>,
+    /// How many faults in force report that the server does not lead the cluster of the database.
+    pub(super) leadership_faults: u32,
 }
 
 impl Hosted {
@@ -115,6 +117,7 @@ impl Hosted {
             selections: Vec::new(),
             status: Uuid::nil(),
             faults: VecDeque::new(),
+            leadership_faults: 0,
         }
     }
 

@@ -91,6 +91,44 @@ fn neither_the_servers_own_database_nor_a_relayed_one_is_converted_by_request() 
     assert!(!has_s(&relay));
 }
 
+/// What `_Server` says about `D`.
+fn leads(test: &mut Test, client: SessionId) -> bool {
+    let select = r#"["_Server",{"op":"select","table":"Database","where":[["name","==","D"]],"columns":["leader"]}]"#;
+    let reply = test.call(client, "transact", select);
+    let leads = reply.contains(r#""leader":true"#);
+    assert_ne!(leads, reply.contains(r#""leader":false"#), "{reply}");
+    leads
+}
+
+#[test]
+fn a_server_leads_again_after_the_last_fault_of_its_leadership() {
+    let mut test = Test::new(Quotas::new());
+    let client = test.connect();
+    assert!(leads(&mut test, client));
+    for _ in 0..2 {
+        test.hub.lose_leadership("D", test.now).expect("lost");
+        assert!(!leads(&mut test, client));
+    }
+    test.hub.regain_leadership("D", test.now);
+    assert!(!leads(&mut test, client));
+    test.hub.regain_leadership("D", test.now);
+    assert!(leads(&mut test, client));
+
+    let mut relay = Test::relay();
+    let error = relay
+        .hub
+        .lose_leadership("D", relay.now)
+        .expect_err("a relay");
+    assert!(error.to_string().contains("relays never lead"), "{error}");
+    let client = relay.connect();
+    assert!(!leads(&mut relay, client));
+    let unknown = relay
+        .hub
+        .lose_leadership("E", relay.now)
+        .expect_err("no such database");
+    assert_eq!(unknown.error, "unknown database");
+}
+
 #[test]
 fn a_client_cancels_its_own_transaction_and_no_other() {
     let mut test = Test::new(Quotas::new());
