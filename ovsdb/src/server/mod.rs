@@ -616,7 +616,8 @@ impl Server {
     /// schema from the source; the text is not a schema, or has another database's name; the rows
     /// do not fit it; the file cannot be written, or cannot keep an ephemeral reference; or a member of a
     /// [`Cluster`] has no majority, or has not applied every committed transaction. Then nothing has
-    /// changed.
+    /// changed. When only the folder cannot be synced after the file was replaced, the database is converted,
+    /// but accepts no more changes.
     pub fn convert(&self, database: &str, schema: &str) -> Result<(), OvsdbError> {
         self.shared
             .with_hub(|hub| hub.convert_now(database, schema, now()))

@@ -30,7 +30,8 @@ struct Backlog {
 #[derive(Debug)]
 struct State {
     path: PathBuf,
-    file: File,
+    /// Shared with a sync that runs.
+    file: Arc<File>,
     /// The file's length.
     length: u64,
     /// The length from which growth is measured: the file's length when it was opened, compacted or
@@ -46,6 +47,11 @@ struct State {
     /// Why nothing can be appended any more: the contents of the disk are unknown, or the server has
     /// ended.
     broken: Option<String>,
+    /// Why records that were appended may not be on disk. A sync after a failed one may succeed although
+    /// they are lost, so no sync is tried any more.
+    lost: Option<String>,
+    /// Makes sure that the folder's entries are on disk; tests replace it.
+    sync_folder: fn(&Path) -> io::Result<()>,
 }
 
 /// A journal in a file. Clones refer to the same file.
@@ -59,13 +65,15 @@ impl FileJournal {
     pub(super) fn new(path: &Path, file: File, length: u64, records: u64) -> Self {
         let state = State {
             path: path.to_owned(),
-            file,
+            file: Arc::new(file),
             length,
             base: length,
             records,
             position: Position::default(),
             compaction: None,
             broken: None,
+            lost: None,
+            sync_folder: |folder| File::open(folder)?.sync_all(),
         };
         Self {
             state: Arc::new(Mutex::new(state)),
@@ -79,17 +87,19 @@ impl FileJournal {
     /// Makes sure that all records appended so far are on disk. Returns their position.
     ///
     /// # Errors
-    /// When the file's descriptor cannot be duplicated, or the sync fails. After a failed sync nothing
-    /// can be appended any more.
+    /// When the sync fails, or an earlier one has failed. After that, nothing can be appended any more.
     pub(crate) fn sync(&self) -> io::Result<Position> {
         let (file, position) = {
             let state = self.state();
-            (state.file.try_clone()?, state.position)
+            if let Some(error) = &state.lost {
+                return Err(io::Error::other(error.clone()));
+            }
+            (state.file.clone(), state.position)
         };
         match file.sync_data() {
             Ok(()) => Ok(position),
             Err(error) => {
-                self.state().broken.get_or_insert_with(|| error.to_string());
+                self.state().lose(&error);
                 Err(error)
             }
         }
@@ -163,7 +173,7 @@ impl Compaction {
     /// When the new file cannot be written: the old one stays in use. When the folder cannot be synced
     /// after the replacement: the new file is in use, but nothing can be appended any more.
     pub(crate) fn finish(self, schema: &str, record: &Whole<'_>) -> io::Result<()> {
-        let old = self.journal.state().file.try_clone()?;
+        let old = self.journal.state().file.clone();
         let (mut file, base) = write_new(&self.new, schema, record, &old)?;
         for _ in 0..ROUNDS {
             let more = match &mut self.journal.state().compaction {
@@ -186,7 +196,8 @@ impl Compaction {
             file.sync_data()?;
         }
         let length = file.stream_position()?;
-        state.take_file(&self.new, file, base, length)
+        state.take_file(&self.new, file, base, length)?;
+        state.sync_folder()
     }
 }
 
@@ -194,14 +205,25 @@ impl State {
     /// Continues with a new file, which replaces the current one.
     fn take_file(&mut self, new: &Path, file: File, base: u64, length: u64) -> io::Result<()> {
         fs::rename(new, &self.path)?;
-        (self.file, self.base, self.length, self.records) = (file, base, length, 0);
-        // Until the folder is synced, a crash may bring back the old file without the records that
-        // follow.
-        let synced = File::open(folder_of(&self.path)).and_then(|folder| folder.sync_all());
+        self.file = Arc::new(file);
+        (self.base, self.length, self.records) = (base, length, 0);
+        Ok(())
+    }
+
+    /// Makes sure that the file is the new one after a crash too. Otherwise a crash may bring back the old
+    /// file without the records that follow.
+    fn sync_folder(&mut self) -> io::Result<()> {
+        let synced = (self.sync_folder)(folder_of(&self.path));
         if let Err(error) = &synced {
-            self.broken.get_or_insert_with(|| error.to_string());
+            self.lose(error);
         }
         synced
+    }
+
+    /// A sync has failed.
+    fn lose(&mut self, error: &io::Error) {
+        self.lost.get_or_insert_with(|| error.to_string());
+        self.broken.get_or_insert_with(|| error.to_string());
     }
 }
 
@@ -273,13 +295,13 @@ impl Journal for FileJournal {
         }
         let mut bytes = Vec::with_capacity(record.len() + 96);
         write_record(&mut bytes, record);
-        if let Err(error) = state.file.write_all(&bytes) {
+        let mut file = &*state.file;
+        if let Err(error) = file.write_all(&bytes) {
             // Remove what was written: otherwise the next record would follow half of this one.
             let length = state.length;
-            let undone = state
-                .file
+            let undone = file
                 .set_len(length)
-                .and_then(|()| state.file.seek(SeekFrom::Start(length)));
+                .and_then(|()| file.seek(SeekFrom::Start(length)));
             if let Err(error) = undone {
                 state.broken = Some(error.to_string());
             }
@@ -305,6 +327,13 @@ impl Journal for FileJournal {
         if let Err(error) = replaced {
             let _ = fs::remove_file(&new);
             return Err(failed(&state.path, &error));
+        }
+        if let Err(error) = state.sync_folder() {
+            // The converted file is in place, so the conversion has succeeded.
+            tracing::error!(
+                path = %state.path.display(), %error,
+                "a database was converted, but its folder cannot be synced, so it accepts no more changes"
+            );
         }
         if let Some(backlog) = &mut state.compaction {
             backlog.is_stale = true;
@@ -364,6 +393,36 @@ mod tests {
         let path = opened.journal.state().path.clone();
         let length = fs::metadata(path).expect("a file").len();
         assert_eq!(opened.journal.state().length, length);
+    }
+
+    #[test]
+    fn when_the_folder_of_a_converted_file_cannot_be_synced_the_file_is_in_use_and_nothing_is_appended()
+     {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("things.db");
+        let opened = create(&path, SCHEMA, 1).expect("a file");
+        let mut journal = opened.journal;
+        journal.append("{}").expect("written");
+        journal.state().sync_folder = |_| Err(io::Error::other("the folder is lost"));
+        let converted = SCHEMA.replace("1.0.0", "2.0.0");
+        let converted = converted.replace(['\n', ' '], "");
+        let whole = Whole {
+            state: opened.database.state(),
+            comment: None,
+            date: 1,
+        };
+        assert_eq!(journal.replace(&converted, &whole), Ok(Position(2)));
+        // No reply may claim any more that its transaction is on disk.
+        for _ in 0..2 {
+            let error = journal.sync().expect_err("it is not known what is on disk");
+            assert_eq!(error.to_string(), "the folder is lost");
+        }
+        let error = journal.append("{}").expect_err("nothing is appended");
+        assert!(error.to_string().contains("the folder is lost"), "{error}");
+        assert!(journal.replace(SCHEMA, &whole).is_err());
+        drop(opened.lock);
+        let version = open(&path, 2).expect("an intact file").database;
+        assert_eq!(version.schema().source.version.as_deref(), Some("2.0.0"));
     }
 
     #[test]
