@@ -259,6 +259,24 @@ fn write_new(path: &Path, schema: &str, record: &Whole<'_>, old: &File) -> io::R
     Ok((file, length))
 }
 
+/// Renames a file, unless there is one with the new name. A file system that cannot check that replaces a
+/// file that another process has created just before.
+fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        use rustix::io::Errno;
+
+        match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+            Ok(()) | Err(Errno::EXIST) => return Ok(()),
+            // The kernel or the file system lacks the flag.
+            Err(Errno::INVAL | Errno::NOSYS) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    fs::rename(from, to)
+}
+
 /// Creates a file with these contents, completely or not at all, unless it exists.
 pub(super) fn create_new(path: &Path, contents: &[u8]) -> io::Result<()> {
     let new = beside(path, &format!("{}.create", std::process::id()));
@@ -270,7 +288,7 @@ pub(super) fn create_new(path: &Path, contents: &[u8]) -> io::Result<()> {
             // Another process created it first.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             // The file system has no hard links.
-            Err(_) => fs::rename(&new, path),
+            Err(_) => rename_new(&new, path),
             Ok(()) => Ok(()),
         }?;
         File::open(folder_of(path))?.sync_all()
@@ -434,6 +452,14 @@ mod tests {
             assert_eq!(fs::read_to_string(&path).expect("a file"), "first");
         }
         assert_eq!(fs::read_dir(&folder).expect("a folder").count(), 1);
+        // So it does on a file system without hard links.
+        let path = folder.path().join("others.db");
+        for contents in ["first", "second"] {
+            let new = folder.path().join("new");
+            fs::write(&new, contents).expect("written");
+            rename_new(&new, &path).expect("renamed, or there already");
+            assert_eq!(fs::read_to_string(&path).expect("a file"), "first");
+        }
     }
 
     #[test]
