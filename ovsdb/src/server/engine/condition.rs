@@ -182,11 +182,13 @@ impl Conjunction {
 /// they need by the hundreds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Disjunction {
-    /// All clauses, in the order of the request. Conditions whose clauses have another order are unequal.
-    clauses: Vec<Clause>,
+    /// Whether it selects every row. Then there are no clauses.
     everything: bool,
+    /// The values that a column is compared with for equality, in the order of the columns.
     equal: Vec<(ColumnId, HashSet<Cell, HashState>)>,
-    others: Vec<Clause>,
+    /// Sets, so that conditions that differ only in the order of their clauses are equal: monitors with
+    /// equal selections share the texts of updates.
+    others: HashSet<Clause, HashState>,
 }
 
 impl Disjunction {
@@ -196,7 +198,7 @@ impl Disjunction {
             everything: clauses.is_empty(),
             ..Self::default()
         };
-        for clause in &clauses {
+        for clause in clauses {
             match clause {
                 Clause::Constant(constant) => condition.everything |= constant,
                 Clause::Column {
@@ -204,25 +206,32 @@ impl Disjunction {
                     function: Function::Equal,
                     argument,
                 } => {
-                    let known = condition.equal.iter_mut().find(|(column, _)| column == id);
+                    let known = condition
+                        .equal
+                        .binary_search_by_key(&id, |(column, _)| *column);
                     match known {
-                        Some((_, values)) => drop(values.insert(argument.clone())),
-                        None => {
-                            let values = [argument.clone()].into_iter().collect();
-                            condition.equal.push((*id, values));
+                        Ok(at) => drop(condition.equal[at].1.insert(argument)),
+                        Err(at) => {
+                            let values = [argument].into_iter().collect();
+                            condition.equal.insert(at, (id, values));
                         }
                     }
                 }
-                other => condition.others.push(other.clone()),
+                other => drop(condition.others.insert(other)),
             }
         }
-        condition.clauses = clauses;
-        condition
+        match condition.everything {
+            true => Self::everything(),
+            false => condition,
+        }
     }
 
     /// The condition that selects every row.
     pub(crate) fn everything() -> Self {
-        Self::new(Vec::new())
+        Self {
+            everything: true,
+            ..Self::default()
+        }
     }
 
     /// Whether it selects the row.
@@ -233,5 +242,55 @@ impl Disjunction {
                 .iter()
                 .any(|(id, values)| values.contains(&*row.get(table, *id)))
             || self.others.iter().any(|clause| clause.holds(row, table))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ovsdb_schema::DatabaseSchema;
+
+    use super::*;
+    use crate::server::engine::Schema;
+
+    const SCHEMA: &str = r#"{"name":"D","tables":{"T":{"columns":{"n":{"type":"integer"},
+        "s":{"type":"string"},"x":{"type":"real"}}}}}"#;
+
+    fn condition(schema: &Schema, text: &str) -> Disjunction {
+        let clauses = read_clauses(
+            Raw { text, offset: 0 },
+            &schema.tables[0],
+            &mut Context::without_names(),
+        );
+        Disjunction::new(clauses.expect("a condition"))
+    }
+
+    #[test]
+    fn conditions_that_differ_only_in_order_and_repetition_are_equal() {
+        let schema = DatabaseSchema::parse(SCHEMA).expect("a schema");
+        let schema = Schema::new(schema).expect("a schema");
+        let groups: &[&[&str]] = &[
+            &[
+                r#"[["n","==",1],["s","==","a"],["n",">",7],["n","==",2],["x","<",1.5]]"#,
+                r#"[["x","<",1.5],["n","==",2],["s","==","a"],["n","==",1],["n",">",7]]"#,
+                r#"[["n","==",2],["n","==",2],["n",">",7],["s","==","a"],["x","<",1.5],["n",">",7],["n","==",1],false]"#,
+            ],
+            &[r#"[["n","==",1],["s","==","a"],["n",">",7],["n","==",2]]"#],
+            &[r#"[["n","==",1],["s","==","a"],["n",">=",7],["n","==",2],["x","<",1.5]]"#],
+            &[r#"[["n","==",1]]"#],
+            &[r#"[["n","==",2]]"#],
+            &[r#"[["n","!=",2]]"#],
+            &["[false]", "[false,false]"],
+            &["[]", "[true]", r#"[["n","==",1],true]"#],
+        ];
+        for (at, group) in groups.iter().enumerate() {
+            for text in *group {
+                for (other, others) in groups.iter().enumerate() {
+                    for known in *others {
+                        let equal = condition(&schema, text) == condition(&schema, known);
+                        assert_eq!(equal, at == other, "{text} {known}");
+                    }
+                }
+            }
+        }
     }
 }
