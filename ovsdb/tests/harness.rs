@@ -122,6 +122,9 @@ fn a_killed_server_comes_back_with_its_data() {
     server.kill().expect("killed");
     assert!(server.dump("Inventory", None).is_err());
     server.start().expect("started");
+    // Not to the process group of the test.
+    let error = server.signal("CONT").expect_err("there is no process");
+    assert!(matches!(error, ServerError::NotRunning), "{error}");
     assert_eq!(server.dump("Inventory", None).expect("a dump"), before);
     server.signal("STOP").expect("stopped");
     server.signal("CONT").expect("continued");

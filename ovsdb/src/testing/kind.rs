@@ -104,6 +104,9 @@ pub enum ServerError {
         /// What the program wrote to its standard error, or the error of the embedded server.
         message: String,
     },
+    /// The server was killed, and not started again.
+    #[error("the server does not run: it was killed, and not started again")]
+    NotRunning,
     /// A cluster has no leader, or its leader did not hand over to another member.
     #[error("the cluster did not elect the expected leader: {0}")]
     NoLeader(String),

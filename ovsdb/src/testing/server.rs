@@ -474,7 +474,7 @@ impl Server {
     /// The embedded server supports only `STOP` and `CONT`.
     ///
     /// # Errors
-    /// When the server does not run, or does not support the signal.
+    /// When the server was [killed](Self::kill), or does not support the signal.
     pub fn signal(&self, name: &str) -> Result<(), ServerError> {
         let pause = name == "STOP";
         if self.kind() == ServerKind::Embedded && !pause && name != "CONT" {
@@ -483,16 +483,18 @@ impl Server {
         match (&self.running, &self.databases) {
             (Some(Running::Embedded(embedded)), _) => {
                 embedded.pause(pause);
-                return Ok(());
+                Ok(())
+            }
+            (Some(Running::Process(process)), _) => {
+                let id = process.id().to_string();
+                run("kill", [format!("-{name}"), id]).map(drop)
             }
             (Some(Running::Member), Databases::Member(member)) => {
                 member.set_paused(pause);
-                return Ok(());
+                Ok(())
             }
-            _ => {}
+            _ => Err(ServerError::NotRunning),
         }
-        let id = self.process_id().unwrap_or_default().to_string();
-        run("kill", [format!("-{name}"), id]).map(drop)
     }
 
     /// Executes a command of ovs-appctl(8) on the server, such as `cluster/status OVN_Northbound`.
