@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use ovsdb::Client;
 use ovsdb::testing::{
     Cluster, Cut, Difference, Direction, Drip, Dump, Proxy, Server, ServerError, ServerKind,
+    SslFiles,
 };
 use support::inventory::{Database, Item, ItemOnly, Part};
 use support::{INVENTORY, connect, inventory_server};
@@ -121,10 +122,10 @@ fn a_killed_server_comes_back_with_its_data() {
     let before = server.dump("Inventory", None).expect("a dump");
     server.kill().expect("killed");
     assert!(server.dump("Inventory", None).is_err());
-    server.start().expect("started");
     // Not to the process group of the test.
     let error = server.signal("CONT").expect_err("there is no process");
     assert!(matches!(error, ServerError::NotRunning), "{error}");
+    server.start().expect("started");
     assert_eq!(server.dump("Inventory", None).expect("a dump"), before);
     server.signal("STOP").expect("stopped");
     server.signal("CONT").expect("continued");
@@ -197,6 +198,34 @@ fn clusters_of_either_server_elect_hand_over_and_expel() {
         while status().matches(" at tcp:").count() > 2 {
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+}
+
+#[test]
+fn an_embedded_relay_refuses_options_for_tls() {
+    let relay = || {
+        Server::builder()
+            .kind(ServerKind::Embedded)
+            .relay("Inventory", "unix:/no/such/socket")
+    };
+    let file = || std::path::PathBuf::from("/no/such/file.pem");
+    let files = SslFiles {
+        private_key: file(),
+        certificate: file(),
+        ca_certificate: file(),
+    };
+    for builder in [
+        relay().ssl(files),
+        relay().argument("--private-key=/no/such/key.pem"),
+        relay().argument("--certificate=/no/such/certificate.pem"),
+        relay().argument("--ca-cert=/no/such/ca.pem"),
+        relay().argument("--ssl-protocols=TLSv1.3"),
+    ] {
+        let error = builder.start().expect_err("refused");
+        assert!(
+            matches!(error, ServerError::NotEmbedded("relays with TLS")),
+            "{error}"
+        );
     }
 }
 

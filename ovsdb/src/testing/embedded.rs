@@ -47,6 +47,12 @@ impl Options {
         }
         Ok(options)
     }
+
+    /// Whether there are options for TLS.
+    pub(super) const fn has_tls(&self) -> bool {
+        let files = self.private_key.is_some() || self.certificate.is_some();
+        files || self.ca_certificate.is_some() || self.ssl_protocols.is_some()
+    }
 }
 
 /// Stops the thread: it confirms that on the first channel, and then waits for the second one. If that

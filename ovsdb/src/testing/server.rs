@@ -142,8 +142,11 @@ impl ServerBuilder {
 
     /// What an embedded server serves. It creates its files itself.
     fn embedded(&self, folder: &Path) -> Result<Databases, ServerError> {
-        Options::parse(&self.arguments)?;
+        let options = Options::parse(&self.arguments)?;
         if let [Source::Relay { name, remotes }] = &self.databases[..] {
+            if self.ssl.is_some() || options.has_tls() {
+                return Err(ServerError::NotEmbedded("relays with TLS"));
+            }
             return Ok(Databases::EmbeddedRelay(name.clone(), remotes.clone()));
         }
         let databases = self.databases.iter().map(|source| match source {
@@ -485,13 +488,13 @@ impl Server {
                 embedded.pause(pause);
                 Ok(())
             }
-            (Some(Running::Process(process)), _) => {
-                let id = process.id().to_string();
-                run("kill", [format!("-{name}"), id]).map(drop)
-            }
             (Some(Running::Member), Databases::Member(member)) => {
                 member.set_paused(pause);
                 Ok(())
+            }
+            (Some(Running::Process(process)), _) => {
+                let id = process.id().to_string();
+                run("kill", [format!("-{name}"), id]).map(drop)
             }
             _ => Err(ServerError::NotRunning),
         }
