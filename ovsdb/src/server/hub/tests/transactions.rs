@@ -206,6 +206,17 @@ fn rows_that_nothing_refers_to_any_longer_are_deleted_with_the_last_reference() 
             (&children, r#"{"rows":[{"name":"own"}]}"#),
             (&delete("Root", "b"), r#""count":1"#),
             (&children, r#"{"rows":[]}"#),
+            // Two roots refer to one child, which stays until the second of them is deleted.
+            (
+                r#"{"op":"insert","table":"Child","uuid-name":"both","row":{"name":"both"}},
+                   {"op":"insert","table":"Root","row":{"name":"d","children":["named-uuid","both"]}},
+                   {"op":"insert","table":"Root","row":{"name":"e","children":["named-uuid","both"]}}"#,
+                r#""uuid""#,
+            ),
+            (&delete("Root", "d"), r#""count":1"#),
+            (&children, r#"{"rows":[{"name":"both"}]}"#),
+            (&delete("Root", "e"), r#""count":1"#),
+            (&children, r#"{"rows":[]}"#),
         ],
     );
 }
