@@ -181,16 +181,13 @@ mod tests {
 
     #[test]
     fn a_record_is_as_ovsdb_tool_writes_it() {
+        // The file that `ovsdb-tool create` of Open vSwitch 3.1.0 made of this schema.
+        const SCHEMA: &str = r#"{"name":"D","version":"1.0.0","tables":{}}"#;
+        const HEADER: &str = "OVSDB JSON 43 9842975cbb28b65c81514848a1fb5556fcfe7bf7";
         let mut file = Vec::new();
-        write_record(&mut file, "{}");
+        write_record(&mut file, SCHEMA);
         let text = String::from_utf8(file).expect("text");
-        assert_eq!(
-            text,
-            "OVSDB JSON 3 5f36b2ea290645ee34d943220a14b54ee5ea5be5\n{}\n".replace(
-                "5f36b2ea290645ee34d943220a14b54ee5ea5be5",
-                &hash(&[b"{}\n"])
-            )
-        );
+        assert_eq!(text, format!("{HEADER}\n{SCHEMA}\n"));
     }
 
     #[test]
