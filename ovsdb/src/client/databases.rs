@@ -6,7 +6,7 @@ use crate::model::Database;
 use crate::protocol::{Columns, ErrorKind, Operation, OperationResult, Request};
 use crate::value::{Datum, Str, Uuid};
 
-/// A database, as its server describes it (ovsdb-server(5), "_Server Database").
+/// A database, as its server describes it (ovsdb-server(5), "Database Table").
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -32,8 +32,8 @@ pub struct DatabaseInfo {
     /// Whether the server can serve the database: a member of a cluster is in contact with the
     /// majority, a relay with its source.
     pub connected: bool,
-    /// Whether the server is the leader of the database's cluster; true for a database that is not
-    /// clustered.
+    /// Whether the server is the leader of the database's cluster; true for a standalone database, and
+    /// false for a relay's.
     pub leader: bool,
     /// The cluster's id.
     pub cluster: Option<Uuid>,
