@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use tokio::sync::watch;
 
 use super::command::LockReply;
+use super::pending::Waiter;
 use crate::error::Error;
 use crate::protocol::Request;
 use crate::value::Str;
@@ -15,16 +16,36 @@ struct Entry {
     handles: usize,
     /// Whether this client holds the lock.
     held: watch::Sender<bool>,
-    /// The callers that wait for the server's answer.
-    replies: Vec<LockReply>,
-    /// Whether the server has answered the last request for the lock on this connection.
+    /// The callers that wait for the first answer on this connection.
+    waiting: Vec<Waiting>,
+    /// The number of the last request for the lock: only its answer counts.
+    last: u64,
+    /// Whether the server has answered on this connection.
     answered: bool,
+}
+
+/// A caller that waits for a lock.
+#[derive(Debug)]
+struct Waiting {
+    reply: LockReply,
+    /// Whether the caller asked to take the lock from the client that holds it.
+    steal: bool,
+}
+
+impl Entry {
+    /// Whether a caller still waits for the lock to be stolen.
+    fn steals(&self) -> bool {
+        let mut waiting = self.waiting.iter();
+        waiting.any(|caller| caller.steal && !caller.reply.is_closed())
+    }
 }
 
 /// All locks of a session. They outlive connections.
 #[derive(Debug, Default)]
 pub(super) struct Locks {
     entries: BTreeMap<Str, Entry>,
+    /// How many requests were made.
+    requests: u64,
 }
 
 fn lock_request(name: &Str, steal: bool) -> Request {
@@ -36,43 +57,60 @@ fn lock_request(name: &Str, steal: bool) -> Request {
     }
 }
 
+/// The number of the next request.
+const fn count(requests: &mut u64) -> u64 {
+    *requests += 1;
+    *requests
+}
+
 impl Locks {
     /// Whether there is no lock.
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// A caller asks for a handle of the lock. Returns the requests to send, if any. The answer to
-    /// the last of them must be passed to [`answered`](Self::answered).
-    pub(super) fn request(&mut self, name: Str, steal: bool, reply: LockReply) -> Vec<Request> {
+    /// A caller asks for a handle of the lock. Returns the requests to send, if any. Without a
+    /// connection they are dropped, since [`requests`](Self::requests) returns them again.
+    pub(super) fn request(
+        &mut self,
+        name: Str,
+        steal: bool,
+        reply: LockReply,
+    ) -> Vec<(Waiter, Request)> {
         if let Some(entry) = self.entries.get_mut(&name) {
             entry.handles += 1;
             if steal && !*entry.held.borrow() {
                 // A server refuses a second request for the same lock, so the first one is withdrawn.
-                entry.replies.push(reply);
+                entry.waiting.push(Waiting { reply, steal });
                 entry.answered = false;
+                let unlock = Request::Unlock { name: name.clone() };
+                let number = count(&mut self.requests);
+                entry.last = number;
+                let steal = lock_request(&name, true);
                 return vec![
-                    Request::Unlock { name: name.clone() },
-                    lock_request(&name, true),
+                    (Waiter::None, unlock),
+                    (Waiter::Lock { name, number }, steal),
                 ];
             }
             if entry.answered {
                 let told = reply.send(Ok(entry.held.subscribe())).is_ok();
                 entry.handles -= usize::from(!told);
             } else {
-                entry.replies.push(reply);
+                entry.waiting.push(Waiting { reply, steal });
             }
             return Vec::new();
         }
         let request = lock_request(&name, steal);
+        let number = count(&mut self.requests);
         let entry = Entry {
             handles: 1,
             held: watch::Sender::new(false),
-            replies: vec![reply],
+            waiting: vec![Waiting { reply, steal }],
+            last: number,
             answered: false,
         };
-        self.entries.insert(name, entry);
-        vec![request]
+        self.entries.insert(name.clone(), entry);
+        vec![(Waiter::Lock { name, number }, request)]
     }
 
     /// A handle was dropped. Returns true when it was the last, and the lock must be released.
@@ -84,17 +122,23 @@ impl Locks {
         entry.handles == 0 && self.entries.remove(name).is_some()
     }
 
-    /// The server answered the request for a lock. Returns true when the answer is no error, but
+    /// The server answered the request for a lock with this number. Returns true when the answer is no error, but
     /// no handle is left, so the lock must be released.
-    pub(super) fn answered(&mut self, name: &str, answer: Result<bool, Error>) -> bool {
-        let Some(entry) = self.entries.get_mut(name) else {
+    pub(super) fn answered(
+        &mut self,
+        name: &str,
+        number: u64,
+        answer: Result<bool, Error>,
+    ) -> bool {
+        let entry = self.entries.get_mut(name);
+        let Some(entry) = entry.filter(|entry| entry.last == number) else {
             return false;
         };
         if let Ok(held) = answer {
             entry.answered = true;
             entry.held.send_replace(held);
         }
-        for reply in std::mem::take(&mut entry.replies) {
+        for Waiting { reply, .. } in std::mem::take(&mut entry.waiting) {
             let told = match &answer {
                 Ok(_) => reply.send(Ok(entry.held.subscribe())).is_ok(),
                 Err(error) => {
@@ -127,16 +171,21 @@ impl Locks {
     }
 
     /// The requests for all locks, to be sent on a new connection.
-    pub(super) fn requests(&self) -> Vec<(Str, Request)> {
+    pub(super) fn requests(&mut self) -> Vec<(Waiter, Request)> {
         if planted!(LockForgotten) {
             return Vec::new();
         }
-        let names = self.entries.keys();
-        // A lock is stolen only once, when the caller asks for it. On later connections the client
-        // waits for it.
-        names
-            .map(|name| (name.clone(), lock_request(name, false)))
-            .collect()
+        let entries = self.entries.iter_mut();
+        // A lock is stolen only once: on the first connection on which the server answers. On later
+        // connections the client waits for it.
+        let requests = entries.map(|(name, entry)| {
+            let number = count(&mut self.requests);
+            entry.last = number;
+            let name = name.clone();
+            let request = lock_request(&name, entry.steals());
+            (Waiter::Lock { name, number }, request)
+        });
+        requests.collect()
     }
 }
 
@@ -152,7 +201,7 @@ mod tests {
         let name = || Str::from("l");
         let (first, mut answer) = oneshot::channel();
         assert_eq!(locks.request(name(), false, first).len(), 1);
-        assert!(!locks.answered("l", Ok(true)));
+        assert!(!locks.answered("l", 1, Ok(true)));
         let held = answer.try_recv().expect("an answer").expect("a lock");
         assert!(*held.borrow());
         // The server has answered already, so the second caller would get its handle at once; but
@@ -171,7 +220,7 @@ mod tests {
         locks.request("l".into(), false, reply);
         drop(answer);
         assert!(
-            locks.answered("l", Ok(true)),
+            locks.answered("l", 1, Ok(true)),
             "no caller waits: the lock must be released"
         );
         assert!(locks.is_empty());
@@ -183,9 +232,9 @@ mod tests {
         assert!(locks.is_empty() && locks.requests().is_empty());
         let (reply, mut answer) = oneshot::channel();
         let asked = locks.request("l".into(), true, reply);
-        assert!(matches!(&asked[..], [Request::Steal { name }] if name == "l"));
+        assert!(matches!(&asked[..], [(_, Request::Steal { name })] if name == "l"));
         assert!(!locks.is_empty());
-        assert!(!locks.answered("l", Ok(true)) && !locks.answered("other", Ok(true)));
+        assert!(!locks.answered("l", 1, Ok(true)) && !locks.answered("other", 1, Ok(true)));
         let held = answer.try_recv().expect("an answer").expect("a lock");
         // Another client steals it, and gives it back.
         for now in [false, true] {
@@ -196,7 +245,7 @@ mod tests {
         assert!(!*held.borrow());
         // It is waited for, not stolen again.
         let requests = locks.requests();
-        assert!(matches!(&requests[..], [(name, Request::Lock { .. })] if name == "l"));
+        assert!(matches!(&requests[..], [(_, Request::Lock { name })] if name == "l"));
         assert!(!locks.release("other") && locks.release("l"));
         assert!(locks.is_empty() && !locks.release("l"));
     }
@@ -206,19 +255,22 @@ mod tests {
         let mut locks = Locks::default();
         let (first, mut first_answer) = oneshot::channel();
         locks.request("l".into(), false, first);
-        assert!(!locks.answered("l", Ok(false)), "another client holds it");
+        assert!(
+            !locks.answered("l", 1, Ok(false)),
+            "another client holds it"
+        );
         let first = first_answer.try_recv().expect("an answer").expect("a lock");
         let (second, mut second_answer) = oneshot::channel();
         let asked = locks.request("l".into(), true, second);
         assert!(matches!(
             &asked[..],
-            [Request::Unlock { .. }, Request::Steal { .. }]
+            [(_, Request::Unlock { .. }), (_, Request::Steal { .. })]
         ));
         assert!(
             second_answer.try_recv().is_err(),
             "the server has not answered"
         );
-        assert!(!locks.answered("l", Ok(true)));
+        assert!(!locks.answered("l", 2, Ok(true)));
         let second = second_answer
             .try_recv()
             .expect("an answer")
@@ -238,7 +290,7 @@ mod tests {
         locks.request("l".into(), false, reply);
         let refused = Error::Refused(crate::protocol::OvsdbError::new("syntax error"));
         assert!(
-            !locks.answered("l", Err(refused)),
+            !locks.answered("l", 1, Err(refused)),
             "nothing is to be released"
         );
         assert!(matches!(answer.try_recv(), Ok(Err(Error::Refused(_)))));

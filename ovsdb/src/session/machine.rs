@@ -392,13 +392,9 @@ impl Machine {
                 }
             }
             Order::Lock { name, steal, reply } => {
-                let requests = self.locks.request(name.clone(), steal, reply);
+                let requests = self.locks.request(name, steal, reply);
                 if let Some(connection) = connection {
-                    for request in requests {
-                        let waiter = match request {
-                            Request::Unlock { .. } => Waiter::None,
-                            _ => Waiter::Lock(name.clone()),
-                        };
+                    for (waiter, request) in requests {
                         connection.send_request(waiter, &request);
                     }
                 }
@@ -492,10 +488,8 @@ impl Machine {
             databases: greeting.databases,
             schema_requested: false,
         });
-        for (name, request) in self.locks.requests() {
-            serving
-                .connection
-                .send_request(Waiter::Lock(name), &request);
+        for (waiter, request) in self.locks.requests() {
+            serving.connection.send_request(waiter, &request);
         }
         self.phase = if self.closing {
             Phase::Closing(serving)

@@ -24,8 +24,8 @@ pub(super) enum Waiter {
     Monitor { key: u64, wire: u64 },
     /// The monitor with this key, requested under this id, that waits for its new conditions.
     Conditions { key: u64, wire: u64 },
-    /// A lock, to learn whether this client holds it.
-    Lock(Str),
+    /// A lock, to learn whether this client holds it; and the number of the request for it.
+    Lock { name: Str, number: u64 },
     /// The session, to learn about the server's databases.
     ServerDatabases,
     /// The session, to get the database's schema.

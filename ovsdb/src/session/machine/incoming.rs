@@ -173,14 +173,14 @@ impl Machine {
                     .conditions_answered(key, wire, outcome, connection);
                 Ok(())
             }
-            Waiter::Lock(name) => {
+            Waiter::Lock { name, number } => {
                 let held = match outcome {
                     Ok(result) => LockReply::read(&mut Reader::of(result))
                         .map(|reply| reply.locked)
                         .map_err(Error::Answer),
                     Err(error) => Err(Error::Refused(error)),
                 };
-                if self.locks.answered(&name, held) {
+                if self.locks.answered(&name, number, held) {
                     connection.send_request(Waiter::None, &Request::Unlock { name });
                 }
                 Ok(())

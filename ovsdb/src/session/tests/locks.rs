@@ -85,3 +85,83 @@ fn a_steal_first_withdraws_the_waiting_request() {
         ("unlock", r#"["other"]"#)
     );
 }
+
+/// The requests for locks that the server has received on a new connection.
+fn on_next_connection(lab: &mut Lab) -> Received {
+    lab.pass(milliseconds(3_000));
+    lab.hang_up();
+    lab.pass(milliseconds(1_000));
+    lab.connect();
+    lab.greet();
+    lab.request()
+}
+
+#[test]
+fn a_lock_is_stolen_once_as_soon_as_a_server_answers() {
+    let mut lab = Lab::new(options("tcp:192.0.2.1:6641"));
+    let mut answer = lab.lock("l", true);
+    lab.connect();
+    lab.greet();
+    let request = lab.request();
+    assert_eq!((&*request.method, &*request.params), ("steal", r#"["l"]"#));
+    // The connection is lost before the reply.
+    let request = on_next_connection(&mut lab);
+    assert_eq!((&*request.method, &*request.params), ("steal", r#"["l"]"#));
+    lab.reply(&request, r#"{"locked":true}"#);
+    let held = answer.try_recv().expect("an answer").expect("a lock");
+    assert!(*held.borrow());
+    let request = on_next_connection(&mut lab);
+    assert_eq!(request.method, "lock", "the steal was answered");
+}
+
+#[test]
+fn a_lock_that_is_waited_for_is_stolen_on_the_next_connection() {
+    let mut lab = Lab::serving(options("tcp:192.0.2.1:6641"));
+    let mut waits = lab.lock("l", false);
+    let request = lab.request();
+    lab.reply(&request, r#"{"locked":false}"#);
+    assert!(matches!(waits.try_recv(), Ok(Ok(_))));
+    lab.pass(milliseconds(3_000));
+    lab.hang_up();
+    let mut steals = lab.lock("l", true);
+    lab.pass(milliseconds(1_000));
+    lab.connect();
+    lab.greet();
+    let request = lab.request();
+    assert_eq!(request.method, "steal");
+    assert!(steals.try_recv().is_err());
+    lab.reply(&request, r#"{"locked":true}"#);
+    let held = steals.try_recv().expect("an answer").expect("a lock");
+    assert!(*held.borrow());
+}
+
+#[test]
+fn no_lock_is_stolen_for_a_caller_that_has_gone() {
+    let mut lab = Lab::serving(options("tcp:192.0.2.1:6641"));
+    let mut waits = lab.lock("l", false);
+    let request = lab.request();
+    lab.reply(&request, r#"{"locked":false}"#);
+    assert!(matches!(waits.try_recv(), Ok(Ok(_))));
+    drop(lab.lock("l", true));
+    assert_eq!(lab.request().method, "unlock");
+    assert_eq!(lab.request().method, "steal");
+    let request = on_next_connection(&mut lab);
+    assert_eq!(request.method, "lock");
+}
+
+#[test]
+fn the_reply_to_an_earlier_request_does_not_answer_a_steal() {
+    let mut lab = Lab::serving(options("tcp:192.0.2.1:6641"));
+    let mut waits = lab.lock("l", false);
+    let locks = lab.request();
+    let mut answer = lab.lock("l", true);
+    assert_eq!(lab.request().method, "unlock");
+    let steals = lab.request();
+    lab.reply(&locks, r#"{"locked":false}"#);
+    assert!(waits.try_recv().is_err() && answer.try_recv().is_err());
+    lab.reply(&steals, r#"{"locked":true}"#);
+    for answer in [&mut waits, &mut answer] {
+        let held = answer.try_recv().expect("an answer").expect("a lock");
+        assert!(*held.borrow());
+    }
+}
