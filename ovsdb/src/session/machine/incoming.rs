@@ -135,7 +135,11 @@ impl Machine {
         let id = id.text.parse().ok();
         let Some(waiter) = id.and_then(|id| connection.pending.take(id)) else {
             if id.is_some_and(|id| connection.pending.knows(id)) {
-                tracing::debug!(id, database, "reply to a request that its caller abandoned");
+                tracing::debug!(
+                    id,
+                    database,
+                    "reply to a request that was answered before, or abandoned by its caller"
+                );
             } else {
                 tracing::warn!(id, database, "reply to an unknown request");
             }
