@@ -606,11 +606,17 @@ fn a_runtime_that_ends_leaves_typed_errors() {
         let mut txn = client.transaction();
         txn.insert(item("late", 2));
         let error = txn.commit().await.expect_err("no server listens");
-        assert!(matches!(
-            error,
-            CommitError::NotSent(_) | CommitError::Unknown(_)
-        ));
-        assert!(client.lock("l").await.is_err());
+        let (CommitError::NotSent(lost) | CommitError::Unknown(lost)) = error else {
+            panic!("expected a lost connection, got {error:?}");
+        };
+        let of_lock = client.lock("l").await.expect_err("no runtime");
+        let Error::Disconnected(of_lock) = of_lock else {
+            panic!("expected a lost connection, got {of_lock:?}");
+        };
+        for lost in [lost, of_lock] {
+            let gone = matches!(lost.reason(), DisconnectReason::RuntimeGone);
+            assert!(gone, "{lost:?}");
+        }
         assert!(begin.elapsed() < HANG);
         drop(cache);
         timeout(HANG, client.close()).await.expect("no hang");

@@ -26,10 +26,11 @@ type Connected = Result<(ReadHalf, WriteHalf), ConnectError>;
 
 /// The task's state.
 pub(super) struct Driver {
+    /// Dropped first: a caller that gets no answer looks whether orders are still taken.
+    orders: mpsc::UnboundedReceiver<Order>,
     machine: Machine,
     tls: Option<TlsConfig>,
     calls: mpsc::Receiver<Call>,
-    orders: mpsc::UnboundedReceiver<Order>,
     attempt: Option<JoinHandle<Connected>>,
     stream: Option<(ReadHalf, WriteHalf)>,
     decoding: Option<JoinHandle<Decoded>>,
@@ -59,10 +60,10 @@ impl Driver {
         let tls = options.tls.clone();
         let machine = Machine::new(now(), fastrand::u64(..), options, shared, first);
         Self {
+            orders,
             machine,
             tls,
             calls,
-            orders,
             attempt: None,
             stream: None,
             decoding: None,
@@ -189,12 +190,12 @@ impl Driver {
             let _ = tokio::time::timeout(CLOSE_TIMEOUT, write.shutdown()).await;
         }
         self.disconnect();
+        let mut closers = self.machine.finish(&lost);
         self.orders.close();
         self.calls.close();
         while let Some(call) = self.calls.recv().await {
             let _ = call.reply.send(Err(CallError::NotSent(lost.clone())));
         }
-        let mut closers = self.machine.finish(&lost);
         while let Ok(order) = self.orders.try_recv() {
             if let Order::Close { done } = order {
                 closers.push(done);

@@ -109,7 +109,7 @@ impl Session {
         };
         let exchange = async {
             if self.calls.send(call).await.is_err() {
-                let closed = Disconnected::new(DisconnectReason::Closed);
+                let closed = self.ended();
                 return Err(if planted!(LateCountsAsSent) {
                     CallError::Lost(closed)
                 } else {
@@ -118,9 +118,7 @@ impl Session {
             }
             match answer.await {
                 Ok(answer) => answer,
-                Err(_) => Err(CallError::Lost(Disconnected::new(
-                    DisconnectReason::RuntimeGone,
-                ))),
+                Err(_) => Err(CallError::Lost(self.ended())),
             }
         };
         // A deadline beyond the range of the clock means no limit.
@@ -192,7 +190,7 @@ impl Session {
                 Err(_) => return Err(self.late().into()),
             },
         };
-        answer.map_err(|_| self.ended())?
+        answer.map_err(|_| Error::from(self.ended()))?
     }
 
     /// Requests a lock, and waits for the server's first answer: without a limit, or up to `limit`.
@@ -237,13 +235,17 @@ impl Session {
         }
     }
 
-    /// Why the session has ended, for a caller whose channel was closed.
-    fn ended(&self) -> Error {
-        let state = self.shared.state.borrow();
-        match &*state {
-            ConnectionState::Closed { lost } => lost.clone().into(),
-            _ => Disconnected::new(DisconnectReason::RuntimeGone).into(),
+    /// Why the session has ended or is ending, for a caller whose channel was closed.
+    fn ended(&self) -> Disconnected {
+        if let ConnectionState::Closed { lost } = &*self.shared.state.borrow() {
+            return lost.clone();
         }
+        // A client that is being closed still takes orders. The driver publishes the state `Closed`
+        // before it takes no more of them; if it has not, it was dropped with its runtime.
+        Disconnected::new(match self.orders.is_closed() {
+            true => DisconnectReason::RuntimeGone,
+            false => DisconnectReason::Closed,
+        })
     }
 }
 
