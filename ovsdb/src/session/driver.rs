@@ -155,7 +155,7 @@ impl Driver {
                 self.decoding = None;
                 match decoded {
                     Ok(decoded) => self.machine.handle_decoded(now(), decoded),
-                    Err(_) => self.machine.handle_decode_lost(now()),
+                    Err(error) => self.machine.handle_decode_lost(now(), error.is_panic()),
                 }
             }
             // If bytes wait to be read, the peer is not silent: read them before the time limit is

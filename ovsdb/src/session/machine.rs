@@ -307,11 +307,16 @@ impl Machine {
         self.take_decoded(now, decoded);
     }
 
-    /// The job of [`Output::Decode`] panicked or was cancelled. The monitor that was lent to it is lost.
-    pub(super) fn handle_decode_lost(&mut self, now: Instant) {
+    /// The job of [`Output::Decode`] panicked, or was cancelled because the runtime is shut down. The
+    /// monitor that was lent to it is lost.
+    pub(super) fn handle_decode_lost(&mut self, now: Instant, panicked: bool) {
         self.decoding = false;
-        self.monitors.discard_lent();
-        self.disconnect(now, DisconnectReason::RuntimeGone);
+        let reason = || match panicked {
+            true => DisconnectReason::DecoderPanicked,
+            false => DisconnectReason::RuntimeGone,
+        };
+        self.monitors.discard_lent(&Disconnected::new(reason()));
+        self.disconnect(now, reason());
     }
 
     // Inputs: the handles.

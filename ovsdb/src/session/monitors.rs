@@ -19,7 +19,7 @@ use super::pending::Waiter;
 use super::server_database::SERVER_MONITOR;
 use super::shown::{Shown, Unshown};
 use crate::cache::{ReplicaMonitor, Shared};
-use crate::error::{Disconnected, Error};
+use crate::error::{DisconnectReason, Disconnected, Error};
 use crate::error_chain::ErrorChain;
 use crate::protocol::{Clause, ErrorKind, Json, MonitorVersion, OvsdbError, Request, UpdateHeader};
 use crate::value::Str;
@@ -279,6 +279,10 @@ impl Monitors {
                     self.start(key, server);
                 }
             }
+        } else {
+            // The cache still exists, but its monitor was lost to a panic.
+            let lost = Disconnected::new(DisconnectReason::DecoderPanicked);
+            let _ = reply.send(Err(lost.into()));
         }
     }
 
@@ -379,18 +383,22 @@ impl Monitors {
     /// Tells all callers that wait for a monitor or for a condition that the session has ended.
     pub(super) fn fail(&mut self, lost: &Disconnected) {
         for entry in self.entries.values_mut() {
-            if let Some(starter) = entry.starter.take() {
-                let _ = starter.send(Err(lost.clone().into()));
-            }
-            entry.conditions.fail(lost);
+            entry.fail(lost);
         }
         self.entries.clear();
         self.unshown.release();
     }
 
-    /// A job has panicked, and its monitor is lost: ends that monitor.
-    pub(super) fn discard_lent(&mut self) {
-        self.entries.retain(|_, entry| entry.monitor.is_some());
+    /// A job has panicked, and its monitor is lost: ends that monitor, and tells the callers that wait for
+    /// it.
+    pub(super) fn discard_lent(&mut self, lost: &Disconnected) {
+        self.entries.retain(|_, entry| {
+            let is_lent = entry.monitor.is_none();
+            if is_lent {
+                entry.fail(lost);
+            }
+            !is_lent
+        });
     }
 
     /// Applies an update to the monitor it is for, if there is one.
@@ -520,6 +528,14 @@ impl Monitors {
 }
 
 impl Entry {
+    /// Tells the callers that wait for the monitor or for a condition why it has ended.
+    fn fail(&mut self, lost: &Disconnected) {
+        if let Some(starter) = self.starter.take() {
+            let _ = starter.send(Err(lost.clone().into()));
+        }
+        self.conditions.fail(lost);
+    }
+
     /// Sends the wanted change of conditions, if any.
     fn send_conditions(&mut self, key: u64, connection: &mut Connection) {
         let (Some(monitor), Some(wire), true) = (&mut self.monitor, self.wire, self.active) else {

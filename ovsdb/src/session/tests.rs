@@ -849,3 +849,36 @@ fn rows_of_a_schema_that_was_replaced_meanwhile_are_not_shown() {
     assert_eq!(names(), ["1", "2"]);
     assert!(lab.try_request().is_none());
 }
+
+#[test]
+fn a_panic_of_a_decoder_loses_its_monitor_and_the_connection_but_not_the_session() {
+    let mut lab = Lab::serving(options("tcp:192.0.2.1:6641"));
+    lab.pass(milliseconds(3_000));
+    let mut started = lab.monitor(items().0);
+    let request = lab.request();
+    lab.reply(&request, &rows(10_000));
+    lab.jobs.clear();
+    lab.machine.handle_decode_lost(lab.now, true);
+    lab.run();
+    let Ok(Err(Error::Disconnected(lost))) = started.try_recv() else {
+        panic!("the caller that waits for the rows gets the reason");
+    };
+    assert!(matches!(lost.reason(), DisconnectReason::DecoderPanicked));
+    assert!(!lost.is_for_good());
+    assert_eq!(lab.lost(), lost.to_string());
+    let (reply, mut changed) = oneshot::channel();
+    lab.order(Order::SetCondition {
+        key: 0,
+        table: "Item".into(),
+        clauses: Vec::new(),
+        reply,
+    });
+    let Ok(Err(Error::Disconnected(lost))) = changed.try_recv() else {
+        panic!("the cache has no monitor");
+    };
+    assert!(matches!(lost.reason(), DisconnectReason::DecoderPanicked));
+    lab.pass(milliseconds(1_000));
+    lab.connect();
+    lab.greet();
+    assert!(lab.is_connected() && lab.try_request().is_none());
+}
