@@ -139,7 +139,7 @@ impl Shared {
                     true
                 }
                 None => false,
-            })
+            });
         });
         drop(subscriptions);
         wakers.into_iter().for_each(Waker::wake);
