@@ -32,7 +32,7 @@ impl Kind {
     /// it was built earlier.
     ///
     /// # Errors
-    /// When the C programs cannot be built.
+    /// When the C programs cannot be built, or the path of this program cannot be determined.
     pub fn command(self, c_program: &str, python_program: &str) -> Result<Command> {
         let package = Path::new(env!("CARGO_MANIFEST_DIR"));
         let schema = package.join("../schemas/files/ovn-nb.ovsschema");

@@ -31,7 +31,7 @@ impl Connection {
         })
     }
 
-    /// Sets the time allowed for receiving a message.
+    /// Sets the time that each read from the socket may take.
     ///
     /// # Errors
     /// When the limit is zero.
@@ -121,8 +121,8 @@ impl Connection {
         }
     }
 
-    /// Sends the reply to an inactivity probe in advance, because probes are not answered while
-    /// nothing is read.
+    /// Sends the reply to an inactivity probe in advance, because [`drop_received`](Self::drop_received)
+    /// does not answer probes.
     ///
     /// # Errors
     /// When the connection fails.

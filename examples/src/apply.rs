@@ -129,7 +129,8 @@ impl Steps {
 pub struct Planned {
     /// The steps that bring the database to the requested state.
     pub steps: Steps,
-    /// What was granted before, on the networks that were examined.
+    /// What was granted before, on the networks that were examined; empty in a plan of
+    /// [`steps_of_pods`].
     pub before: Grants,
     /// What is granted.
     pub granted: Grants,

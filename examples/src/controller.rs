@@ -282,8 +282,7 @@ impl Watched {
     /// Reads the manifests for the first time.
     ///
     /// # Errors
-    /// When a file or folder cannot be read, a folder has no manifest, a file is neither YAML nor JSON,
-    /// or the command line is wrong.
+    /// As [`Manifests::read`](crate::manifest::Manifests::read), and when the command line is wrong.
     pub fn new(settings: Settings) -> Result<Self, InputError> {
         // The watch begins before the first read, so that no change is missed.
         let watch = Watch::new(&settings.paths);
@@ -310,8 +309,9 @@ impl Watched {
         self.reported = reported;
     }
 
-    /// Reads the manifests that may have changed. Returns what must be examined because of that. Wrong
-    /// manifests are reported, and change nothing.
+    /// Reads the manifests that may have changed. Returns what must be examined because of that. If a
+    /// file cannot be read or parsed, or the command line does not fit the manifests, this is logged, and
+    /// the earlier manifests stay in force.
     fn changed(&mut self, changed: Changed) -> Option<Scope> {
         let looked = match changed {
             Changed::Files(files) => self.files.scan_changed(&files),

@@ -20,7 +20,7 @@ use crate::policy::owner;
 /// A view of the northbound database.
 pub type View = nb::Snapshot;
 
-/// Indexes of tables whose names the schema does not keep unique.
+/// Indexes by values that the schema does not keep unique.
 #[derive(Debug, Clone)]
 pub struct Names {
     /// Finds switches by their names.
@@ -50,17 +50,19 @@ impl Northbound {
     /// Connects, and waits until the replica is complete.
     ///
     /// # Errors
-    /// When a remote is malformed, none can be used, or the server does not have a northbound database.
+    /// When a remote is malformed, none can be used (for instance because no server has a northbound
+    /// database), or the replica is not complete in time.
     pub async fn connect(connection: impl Into<Connection>) -> Result<Self, Error> {
         let connection = connection.into();
         let server = connection.server().cloned();
         Self::start(connection.client().connect().await?, server).await
     }
 
-    /// Like [`connect`](Self::connect), but waits if no server can be reached yet.
+    /// Like [`connect`](Self::connect), but waits if no server can be used yet.
     ///
     /// # Errors
-    /// When a remote is malformed, or the server does not have a northbound database.
+    /// When a remote is malformed, an `ssl:` remote has no TLS configuration, or the replica is not
+    /// complete in time.
     pub async fn connect_waiting(connection: impl Into<Connection>) -> Result<Self, Error> {
         let connection = connection.into();
         let server = connection.server().cloned();

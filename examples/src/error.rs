@@ -154,7 +154,7 @@ pub enum Reason {
     /// A policy selects pods on a network that assigns no addresses.
     #[error("pods cannot be selected on the network {0}, which assigns no addresses: use ipBlock")]
     SelectorWithoutIpam(String),
-    /// The node that a pod runs on is unknown.
+    /// A pod runs on an unknown node, or `--node-subnets` names one.
     #[error("the node {0:?} is not known")]
     UnknownNode(String),
     /// A subnet was requested that another node has, or that the network does not have.

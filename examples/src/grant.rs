@@ -18,7 +18,7 @@ pub const ANNOTATION: &str = "k8s.ovn.org/pod-networks";
 pub struct Grant {
     /// Its MAC address.
     pub mac: Mac,
-    /// Its addresses, with the prefix length of their subnet; empty if no addresses are assigned.
+    /// Its addresses, with the prefix length of their subnet; empty if it has none.
     pub addresses: Vec<IpNet>,
     /// The gateways of its default route.
     pub gateways: Vec<IpAddr>,
@@ -35,7 +35,7 @@ pub struct Route {
     pub next_hop: Option<IpAddr>,
 }
 
-/// The annotation: one entry for each NAD, and one for the cluster's default network.
+/// The annotation: one entry for each attachment, and one for the cluster's default network.
 const ENTRIES: Shape = Shape::Map(&Shape::Object(&[
     ("ip_addresses", Shape::List(&Shape::Any)),
     ("mac_address", Shape::Any),
@@ -135,8 +135,8 @@ fn merged<T: FromStr + PartialEq>(
     Ok(values)
 }
 
-/// The annotation as it was read. Each entry is read separately, because an error in one does not
-/// affect the others.
+/// The annotation as it was read. An entry is parsed only when it is asked for, so an error in one does
+/// not affect the others.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Grants {
     path: String,

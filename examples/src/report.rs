@@ -26,7 +26,7 @@ pub struct Report {
     pub refused: Vec<InputError>,
     /// What the author may not have intended.
     pub warnings: Vec<Warning>,
-    /// How many objects of each unknown kind there are.
+    /// How many objects there are of each kind that is not read.
     pub passed_over: BTreeMap<Kind, usize>,
     /// What must be kept in the database.
     pub kept: Kept,

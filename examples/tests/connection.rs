@@ -242,7 +242,7 @@ fn a_bad_file_is_reported_with_its_option() {
             2,
             &["--private-key: ", &other_key, "does not fit", certificate],
         ),
-        // Errors that only the server can report.
+        // Errors that show only when the server is contacted.
         (
             &["-p", key, "-c", certificate, "-C", &stranger],
             1,
@@ -262,7 +262,7 @@ fn a_bad_file_is_reported_with_its_option() {
             let mut arguments = vec![command, "--nb", &encrypted.remote];
             arguments.extend(*options);
             if command == "run" {
-                // `run` keeps trying after errors that only the server can report.
+                // After such errors, `run` keeps trying.
                 if *status == 1 {
                     continue;
                 }

@@ -385,7 +385,7 @@ async fn an_interface_of_an_earlier_pod_is_removed_from_the_bridge() {
     let ids = bench.interface(&second.interface).await.external_ids;
     assert_eq!(ids["sandbox"], "77d9b2f0c1a4");
 
-    // The same interface, of another pod with this name: the flows are not for this pod.
+    // The same interface, of another pod with this name: the installed flows are not the new pod's.
     bench.install(&second.interface).await;
     let third = Attachment {
         pod_uid: "00000000-0000-4000-8000-000000000020".into(),

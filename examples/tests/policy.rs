@@ -190,7 +190,7 @@ fn policies_follow_pods_and_rules_and_are_deleted() {
         ["default.n_default_client", "default.n_default_web"]
     );
 
-    // Another port, from any peer: the address set of the old rule is removed.
+    // Another port, from all pods of the namespace: the address set of the old rule is removed.
     let changed = WEB
         .replace("80", "81")
         .replace("{matchLabels: {app: nginx1}}", "{}");

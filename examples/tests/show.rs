@@ -82,7 +82,7 @@ fn nothing_in_the_document_overlaps() {
                         class: text.to_owned(),
                         left,
                         top: baseline - 9.0,
-                        // Less than the title's width: its letters are larger.
+                        // For a title, this is less than its width: its letters are larger.
                         right: left + text.chars().count() as f64 * 7.23,
                         bottom: baseline + 3.0,
                     });

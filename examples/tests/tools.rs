@@ -76,7 +76,7 @@ impl World {
         assert!(results[0]["uuid"].is_array(), "{results}");
     }
 
-    /// The values of a column, sorted, of a dump.
+    /// The values of the column `name` in a dump, sorted.
     fn names(&self) -> Vec<String> {
         let dump = self.client(&["dump", "Small", "Item", "name"]);
         let names = dump

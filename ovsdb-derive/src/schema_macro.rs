@@ -325,7 +325,7 @@ impl<'a> Module<'a> {
         })
     }
 
-    /// Refuses columns whose fields or constants would have the same name, as of `Name` and `name`.
+    /// Refuses columns whose fields or constants would have the same name, such as `Name` and `name`.
     fn distinct(&self, table: &str, fields: &[Field<'_>]) -> Result<()> {
         let (mut idents, mut constants) = (BTreeMap::new(), BTreeMap::new());
         for field in fields {

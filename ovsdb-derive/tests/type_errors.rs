@@ -1,8 +1,8 @@
 //! Programs that must not compile, and why.
 //!
-//! In `types`, a comment `//~` gives the code of a compiler's error, or the text of a macro's error, on its line. No
-//! other line has an error. The compiler's own words are not compared: they change from release to release, codes and
-//! lines do not.
+//! In `types`, a comment `//~` gives the code of the error on its line or, if the macros or the library wrote it, the
+//! text. No other line has an error. The compiler's own words are not compared: they change from release to release,
+//! codes and lines do not.
 //!
 //! `messages` has mistakes that the macros find themselves; what they say is compared word for word. After a change
 //! of a message, `OVSDB_WRITE_MESSAGES=1 cargo test -p ovsdb-derive --test type_errors` writes the new ones.

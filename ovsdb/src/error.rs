@@ -266,8 +266,8 @@ pub enum Error {
     /// The server's schema cannot be parsed, or a relay cannot serve it.
     #[error("the server's schema cannot be used")]
     Schema(#[source] Arc<ovsdb_schema::SchemaError>),
-    /// The server cannot be used: one of the first requests failed, or the server does not meet the
-    /// client's requirements.
+    /// The server cannot be used: the connection ended before the first requests were answered, a reply
+    /// to them is malformed, or the server does not meet the client's requirements.
     #[error("cannot use {remote}")]
     Unusable {
         /// The remote.
@@ -291,7 +291,7 @@ pub enum Error {
         /// The column.
         column: Str,
     },
-    /// A table, column or condition that was given by name does not fit the server's schema.
+    /// A table, column or condition that was given by name does not fit the server's schema or the cache.
     #[error(transparent)]
     SchemaMismatch(#[from] SchemaMismatch),
     /// A cache was given two types for the same table.

@@ -95,8 +95,8 @@
 //!
 //! # Logs
 //!
-//! Logs are [`tracing`] events. Those of a client have the fields `database` and, where there is one,
-//! `remote`; those about TLS have the field `peer`. Errors are shown with all their causes, as
+//! Logs are [`tracing`] events. Those of a client have the field `database`, and those about connecting
+//! also `remote`; those about TLS have the field `peer`. Errors are shown with all their causes, as
 //! [`ErrorChain`] does.
 //!
 //! | level | what |

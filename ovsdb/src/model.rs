@@ -84,9 +84,9 @@ pub trait TableVisitor<D: Database> {
 /// (0, false, the empty string), and empty if it has `min` 0. Generated tables have this default,
 /// except that a required reference stays unset, because the server refuses a row without it. Replicas
 /// do not use `Default`: they take the value of an omitted column from the server's schema
-/// ([`Datum::default_of`](crate::value::Datum::default_of)). An insert omits columns with the server's
-/// default, and sends all other values. The commit returns an error for a value that the server's type
-/// does not allow.
+/// ([`Datum::default_of`](crate::value::Datum::default_of)). An insert omits a column with the server's
+/// default or, if the server lacks the column, with its value in `Default`. Any other value is sent; if
+/// the server's schema does not allow it, the commit returns an error instead.
 ///
 /// ```
 /// use ovsdb::{Snapshot, Table};

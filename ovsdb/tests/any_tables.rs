@@ -531,7 +531,7 @@ async fn the_check_agrees_with_the_server() {
         .collect();
     columns.push("_uuid");
     let (mut passed, mut refused) = (0, 0);
-    // A row to work on: without rows, the server would not evaluate the mutations.
+    // A row that the conditions of `select` can find. The updates and mutations below match no row.
     let mut txn = client.transaction();
     txn.any_table("Item")
         .insert([("name", "a"), ("only", "sole")]);

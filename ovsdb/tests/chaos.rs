@@ -148,7 +148,7 @@ async fn every_commit_is_stored_once_and_the_replica_equals_the_database() {
         .start()
         .expect("a server");
 
-    // One writer uses TLS, which the proxies cannot read.
+    // The second writing client uses TLS, which the proxies cannot read.
     let ssl = server.ssl_remote().expect("a port");
     let mut proxies = Vec::new();
     for target in [

@@ -425,7 +425,7 @@ async fn desired_rows_that_the_server_keeps_undoing_are_an_error() {
     let setting = setting().await;
     let mut desired = owned_by("me");
     setting.want(&mut desired, "a", 1, &[]);
-    // The server removes a weak reference to no row in each commit.
+    // In each commit, the server removes the weak reference, since no such row exists.
     let nothing = ovsdb::Ref::new(ovsdb::Uuid::from_u128(1));
     desired
         .row(Item::NAME, "a")

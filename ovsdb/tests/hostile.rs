@@ -394,8 +394,9 @@ async fn malformed_replies_to_the_first_requests_are_typed_errors() {
 /// Commits transactions while the proxy cuts each new connection at the same byte, until it has cut one.
 async fn until_cut(client: &Client<Database>, proxy: &Proxy, next: &mut u64) {
     let before = proxy.passed().connections;
-    // The proxy ends the connection on both sides. If only the client ended it, the server could carry out
-    // what the client had sent, after the row that shows the commit was deleted.
+    // The proxy ends the connection on both sides. If it ended only the client's side, the server could carry
+    // out a request of the old connection late: after the client had repeated the commit, and after the row
+    // that shows that commit was deleted.
     proxy.cut(Cut::Close);
     let cut = || proxy.passed().connections >= before + 2;
     let commits = async {

@@ -125,7 +125,7 @@ async fn tables_columns_and_values_can_be_renamed_and_tables_left_out() {
         r#type: "lower".into(),
         mode: AclMode::ADotB,
         to: [other].into(),
-        // The table that it refers to is left out, so it is a uuid.
+        // The table that this column refers to is left out, so the column is a plain uuid.
         left: None::<ovsdb::Uuid>,
     };
     txn.insert(acl.clone());

@@ -143,7 +143,7 @@ async fn the_commit_verifies_a_range_as_far_as_conditions_can_express_it() {
         let mut txn = setting.client.transaction();
         txn.delete(new);
         txn.commit().await.expect("a commit");
-        // A row is inserted outside the range.
+        // A row is inserted outside the range. The fourth range has no upper bound, so it contains the row.
         let outdated = begin();
         let mut txn = setting.client.transaction();
         txn.insert(item(&format!("far {number}"), 1000 + number));

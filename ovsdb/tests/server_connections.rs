@@ -131,7 +131,7 @@ async fn requests_wait_while_their_client_does_not_read_the_replies() {
     };
     other.result("transact", insert(&"x".repeat(100_000))).await;
 
-    // All requests are in the server's buffer at once; their replies are ten times as long as what it queues.
+    // All requests are in the server's buffer at once; their replies are 15 times as long as what it queues.
     let select = json!(["Inventory", {"op": "select", "table": "Item", "where": []}]);
     let mut requests = String::new();
     for id in 0..40 {

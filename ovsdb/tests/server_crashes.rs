@@ -1,7 +1,7 @@
 //! The embedded server is killed at any moment: every durable transaction that was acknowledged is in
 //! the file, and both this library and ovsdb-server can open it. Also, a full disk.
 //!
-//! `OVSDB_TEST_SCALE=full` kills the server 200 times in each test.
+//! With `OVSDB_TEST_SCALE=full`, the two tests that kill the server repeatedly kill it 200 times each.
 
 #![cfg(feature = "server")]
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]

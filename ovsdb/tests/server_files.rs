@@ -16,8 +16,8 @@ use ovsdb::server::{FileErrorReason, PassiveRemote, Server, ServerError};
 use ovsdb::testing::{self, Dump};
 use tracing::Level;
 
-/// Columns for every kind of record: sets and maps, which files store as differences; an ephemeral
-/// column; strong and weak references; an index.
+/// Columns for every kind of record: sets and maps, which ovsdb-server stores as differences; an
+/// ephemeral column; strong and weak references; an index.
 const SCHEMA: &str = r#"{
   "name": "Files", "version": "1.2.3", "cksum": "123 456",
   "tables": {

@@ -6,8 +6,8 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct SchemaError {
-    /// The path of member names to the place, such as `tables.Bridge.columns.ports.type`; empty
-    /// for the schema as a whole.
+    /// The path of member names and array indexes to the place, such as
+    /// `tables.Bridge.columns.ports.type`; empty for the schema as a whole.
     pub path: String,
     /// What is wrong there.
     pub reason: SchemaErrorReason,
@@ -41,7 +41,7 @@ pub enum SchemaErrorReason {
     Missing(&'static str),
     /// A member that no schema has.
     UnknownMember(String),
-    /// A value of another type than this one.
+    /// A value of another type than this one, or none of these values.
     Expected(&'static str),
     /// Not an identifier: a letter or underscore, then letters, digits and underscores.
     BadId(String),

@@ -37,7 +37,7 @@ pub struct NumberError {
 pub enum NumberErrorReason {
     /// Not the JSON syntax of a number.
     Malformed,
-    /// Beyond the range of a double, or with an exponent that ovsdb-server refuses, even of 0.
+    /// Beyond the range of a double, or with an exponent that ovsdb-server refuses even if the number is 0.
     OutOfRange,
 }
 

@@ -292,8 +292,8 @@ fn unknown_members_of_a_newer_schema_are_ignored_when_lenient() {
     assert!(DatabaseSchema::parse_lenient(text).is_ok());
 }
 
-/// Rounded to 15 digits, the least and the greatest double are out of range: the server writes them and refuses to
-/// read them.
+/// Rounded to 15 digits, the smallest positive normal double and the greatest double are out of range: the server
+/// writes them and refuses to read them.
 #[test]
 fn bounds_are_read_as_a_server_writes_them() {
     let text = with_type(

@@ -325,7 +325,8 @@ impl Oracle {
         self.join(server, lineage);
     }
 
-    /// Which state of its lineage a server has, but none that was made at this moment or later.
+    /// Which state of its lineage a server has; if that was made at the time `before` or later, the last one
+    /// made earlier.
     pub(crate) fn state_of(&mut self, server: &Server, before: u64) -> Option<usize> {
         self.take();
         let lineage = self

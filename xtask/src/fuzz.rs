@@ -17,7 +17,8 @@ const MANIFESTS: &str = "manifests";
 const SHORT: u32 = 60;
 
 /// Runs each target for this many seconds, except [`MANIFESTS`] in a short run. A target begins with its committed
-/// corpus. It has one thread, so as many targets run at the same time as there are processors.
+/// corpus and the inputs that earlier runs kept. It has one thread, so as many targets run at the same time as there
+/// are processors.
 ///
 /// # Errors
 /// When a target cannot be built, or finds an input that breaks it.

@@ -26,7 +26,8 @@ pub(crate) const DATABASE: &[RequiredProgram] = &[
     required("ovn-nbctl", "ovn-common"),
 ];
 
-/// Further programs for the tests: the daemons, and tools that inspect their network.
+/// Further programs for the tests: the daemons, tools, the Python client of Open vSwitch, and a C++
+/// compiler.
 pub(crate) const DAEMONS: &[RequiredProgram] = &[
     required("ovs-vswitchd", "openvswitch-switch"),
     required("ovn-northd", "ovn-central"),

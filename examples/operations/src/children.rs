@@ -11,7 +11,7 @@ use crate::{Result, Table, Transaction};
 pub type Children<P, T> = Column<P, Set<Ref<T>>>;
 
 /// The children for which a test returns true; empty without a parent. The commit verifies that the
-/// parent has these children.
+/// parent still has the same children, including those for which the test returns false.
 pub fn find<'a, P: Table, T: Table>(
     txn: &mut Transaction,
     by: impl FindBy<P, &'a str>,
@@ -42,8 +42,8 @@ pub fn add<'a, P: Table, T: Table>(
     Ok(())
 }
 
-/// Removes children from a parent, if it exists. The server deletes those to which no row refers any
-/// more.
+/// Removes children from a parent, if it exists. If their table is not in the root set, the server
+/// deletes those to which no row refers any more.
 pub fn remove<'a, P: Table, T: Table>(
     txn: &mut Transaction,
     by: impl FindBy<P, &'a str>,

@@ -97,15 +97,15 @@ pub static ROUTERS: LazyLock<Index<LogicalRouter, Str>> =
 pub static LOAD_BALANCERS: LazyLock<Index<LoadBalancer, Str>> =
     LazyLock::new(|| Index::column(LoadBalancer::NAME));
 
-/// Finds ACLs by the names that their owner gives them.
+/// Finds ACLs by the ids that their owner gives them.
 pub static ACLS: LazyLock<Index<Acl, Str>> =
     LazyLock::new(|| Index::map_key(Acl::EXTERNAL_IDS, "k8s.ovn.org/id"));
 
-/// Finds rules for quality of service by the names that their owner gives them.
+/// Finds rules for quality of service by the ids that their owner gives them.
 pub static QOS_RULES: LazyLock<Index<QoS, Str>> =
     LazyLock::new(|| Index::map_key(QoS::EXTERNAL_IDS, "k8s.ovn.org/id"));
 
-/// Finds DHCP options by the names that their owner gives them.
+/// Finds DHCP options by the ids that their owner gives them.
 pub static DHCP_OPTIONS: LazyLock<Index<DhcpOptions, Str>> =
     LazyLock::new(|| Index::map_key(DhcpOptions::EXTERNAL_IDS, "k8s.ovn.org/id"));
 

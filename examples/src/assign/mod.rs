@@ -1,7 +1,8 @@
 //! Assigns subnets and addresses on a network.
 //!
 //! What an annotation grants takes precedence over what was found in the database or granted before.
-//! The rest get the next free subnets and addresses, in the order of the manifests.
+//! Nodes and pods without any of these get the next free subnets and addresses, in the order of the
+//! manifests.
 
 mod pools;
 

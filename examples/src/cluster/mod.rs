@@ -72,7 +72,7 @@ pub struct Pod {
     pub manifest: Arc<manifest::Pod>,
     /// Whether it runs, or will run: it has a node, and has not completed.
     pub live: bool,
-    /// Its attachments to these networks, in the order of its annotation.
+    /// Its attachments to the cluster's networks, in the order of its annotation.
     pub attachments: Vec<Attachment>,
 }
 
@@ -91,8 +91,8 @@ pub struct Attachment {
     pub network: usize,
     /// The NAD, `namespace/name`.
     pub nad: String,
-    /// The key that distinguishes the attachment from the pod's others: the NAD, followed by a number
-    /// if the pod has several attachments to it.
+    /// The key that distinguishes the attachment from the pod's others: the NAD and, from the second
+    /// attachment to it on, a number.
     pub key: String,
     /// The name of its port.
     pub port: String,

@@ -138,8 +138,8 @@ impl PodReader<'_> {
         })
     }
 
-    /// Whether the pod's node can have a switch of the network. If not, records why the attachment is
-    /// left out.
+    /// Whether the pod's node is known, or need not be: only a layer3 network has a switch for each
+    /// node. If not, records that the attachment is kept as it is, or why it is refused.
     pub(super) fn has_node(&mut self, attachment: &Attachment) -> bool {
         let network = &self.networks.networks[attachment.network];
         let Some(node) = &self.pod.node else {

@@ -87,7 +87,9 @@ pub enum ConfigErrorKind {
         entry: String,
     },
     /// The host prefix length is not above the network's, or, in IPv4, not below 32.
-    #[error("the host prefix length of {entry:?} must be above the network's, and below 32")]
+    #[error(
+        "the host prefix length of {entry:?} must be above the network's and, in IPv4, below 32"
+    )]
     HostPrefixTooShort {
         /// The entry.
         entry: String,

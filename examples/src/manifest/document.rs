@@ -41,7 +41,7 @@ const METADATA: Keep = Keep::Members(&[
     ("annotations", Keep::Annotations),
 ]);
 
-/// The part of an object's `spec` that is kept; of other kinds, nothing.
+/// The part of an object's `spec` that is kept; `None` for a kind whose `spec` is not read.
 fn spec(kind: &str) -> Option<Keep> {
     match kind {
         "Pod" => Some(Keep::Members(&[

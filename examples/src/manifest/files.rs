@@ -122,8 +122,8 @@ impl Files {
     /// Everything that was read.
     ///
     /// # Errors
-    /// When a file or folder cannot be read, a folder has no manifest, or a file is neither YAML nor
-    /// JSON.
+    /// When a file or folder cannot be read, a folder has no manifest, or a file is too long, not UTF-8,
+    /// or neither YAML nor JSON.
     pub fn manifests(&self) -> Result<Manifests, InputError> {
         let mut manifests = Manifests::default();
         for path in self.list.as_ref().map_err(Clone::clone)? {

@@ -116,8 +116,8 @@ impl Manifests {
     /// objects of the kind `List`. A malformed object is left out and noted in the report.
     ///
     /// # Errors
-    /// When a file or folder cannot be read, a folder has no manifest, or a file is neither YAML nor
-    /// JSON.
+    /// When a file or folder cannot be read, a folder has no manifest, or a file is too long, not UTF-8,
+    /// or neither YAML nor JSON.
     pub fn read(paths: &[PathBuf]) -> Result<Self, InputError> {
         Files::new(paths.to_vec()).read()
     }

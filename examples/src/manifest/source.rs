@@ -182,7 +182,7 @@ struct Numbers<'t> {
     /// The number of lines before `lines`.
     passed: u64,
     number: usize,
-    /// Whether the document has any content so far.
+    /// Whether the document has begun, with content or with a line `---`.
     begun: bool,
 }
 

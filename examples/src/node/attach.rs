@@ -86,7 +86,8 @@ impl Attachment {
             && text(&interface.external_ids, NAD) == self.nad()
     }
 
-    /// Whether an interface of this attachment belongs to an earlier pod with the same name.
+    /// Whether an interface of this attachment is left over from an earlier pod with the same name, or
+    /// from an earlier sandbox or MAC address of this pod.
     fn outlived(&self, interface: &Interface) -> bool {
         let ids = &interface.external_ids;
         text(ids, IFACE_ID_VER) != Some(&self.pod_uid)
@@ -101,7 +102,8 @@ fn text<'a>(map: &'a Map<Str, Str>, key: &str) -> Option<&'a str> {
 
 impl Node {
     /// Puts a pod's interface on the integration bridge. Other interfaces of the same logical port are
-    /// removed from the bridge: they are left over from an earlier pod with the same name.
+    /// removed from the bridge: they are left over from an earlier pod with the same name, or from an
+    /// earlier sandbox of this pod.
     ///
     /// # Errors
     /// [`NodeError::NoBridge`] when the bridge does not exist, [`NodeError::Taken`] when an interface
@@ -251,7 +253,7 @@ fn insert_port(
     });
 }
 
-/// Adds to an existing port what it lacks.
+/// Changes an existing port where it differs from what is wanted.
 fn update_port(
     view: &View,
     transaction: &mut Transaction<Database>,

@@ -71,7 +71,8 @@ impl Node {
     }
 }
 
-/// Creates a bridge with its own internal port, or adds what it lacks.
+/// Creates a bridge with its own internal port, unless it exists, and sets its datapath type and fail mode
+/// where they are given.
 pub(super) fn ensure_bridge(
     view: &View,
     transaction: &mut Transaction<Database>,

@@ -14,7 +14,7 @@ pub enum NodeError {
     /// A transaction failed.
     #[error(transparent)]
     Commit(#[from] CommitError),
-    /// The database is empty.
+    /// The table `Open_vSwitch` has no row.
     #[error("the table Open_vSwitch is empty: the node was never set up")]
     NotSetUp,
     /// A bridge is missing.

@@ -1,9 +1,9 @@
 //! The node side: the Open_vSwitch database of one node, as CNI plug-ins and the node's setup write it.
 //!
-//! Every operation says what the database must contain. It compares that with a replica, writes what
-//! is missing in one transaction, and compares again, until nothing is missing. So operations are
-//! idempotent, and when two run at the same time, the slower one adapts to what the faster one wrote.
-//! If a server restarts meanwhile, the operation waits for it.
+//! Every operation that writes says what the database must contain. It compares that with a replica,
+//! writes the differences in one transaction, and compares again, until there are none. So operations
+//! are idempotent, and when two run at the same time, the slower one adapts to what the faster one
+//! wrote. If a server restarts meanwhile, the operation waits for it.
 
 mod attach;
 mod bandwidth;
@@ -27,14 +27,13 @@ pub use self::setup::Setup;
 
 /// The external id that names the sandbox of a pod.
 const SANDBOX: &str = "sandbox";
-/// How often an operation compares again before it reports that another client keeps changing the
-/// rows.
+/// How often an operation compares before it reports that another client keeps changing the rows.
 const ATTEMPTS: u32 = 10;
 
 /// Whether an operation had to write something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
-    /// The database contained everything already.
+    /// The database was already as requested.
     Unchanged,
     /// Something was written.
     Changed,
@@ -72,7 +71,8 @@ impl Node {
     /// Connects to the node's ovsdb-server and replicates the tables that matter here.
     ///
     /// # Errors
-    /// When a remote is malformed, none can be reached, or the server does not have the database.
+    /// When a remote is malformed, none can be used (for instance because no server has the database),
+    /// or the replica is not complete in time.
     pub async fn connect(connection: impl Into<Connection>) -> Result<Self, NodeError> {
         let client = connection.into().client().connect().await?;
         let cache = client
@@ -88,7 +88,7 @@ impl Node {
         Ok(Self { client, cache })
     }
 
-    /// Calls `write` to add to a transaction what the database lacks, until it lacks nothing.
+    /// Calls `write` to put into a transaction what must change, and commits it, until nothing must change.
     async fn converge(
         &self,
         write: impl Fn(&View, &mut Transaction<Database>) -> Result<(), NodeError>,

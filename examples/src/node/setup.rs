@@ -46,7 +46,8 @@ impl Node {
             ("ovn-encap-type", Some(&setup.encap_type)),
             ("ovn-encap-ip", Some(&encap_ip)),
             ("ovn-bridge", bridge.filter(|name| *name != DEFAULT_BRIDGE)),
-            // Unless this is set, ovn-controller creates the bridge again with the kernel's datapath.
+            // If the bridge is deleted, ovn-controller creates it again: with the kernel's datapath, unless
+            // this is set.
             ("ovn-bridge-datapath-type", Some(&setup.datapath_type)),
         ];
         self.converge(|view, transaction| {

@@ -72,7 +72,8 @@ pub struct Switch {
     pub node: Option<String>,
     /// Its subnets.
     pub subnets: Vec<String>,
-    /// Its ports: to routers and physical networks first, then pods, by name.
+    /// Its ports: first to routers, then to physical networks, then pods by namespace and name, then
+    /// others.
     pub ports: Vec<SwitchPort>,
 }
 

@@ -1,5 +1,6 @@
-//! The picture as an SVG document: a band for each network, with its router and switches above a frame
-//! for each node, which contains the node's pods.
+//! The picture as an SVG document: a band for each network, with a frame for each node, which contains the
+//! node's pods. The router or, in a network without one, the switches are above the frames. In a network
+//! with a router, each frame also contains the node's switch.
 
 use std::collections::BTreeMap;
 
@@ -118,7 +119,7 @@ struct Column {
 /// A network, measured for drawing.
 struct Band {
     title: String,
-    /// The boxes above the nodes' frames: one or two, below each other.
+    /// The boxes above the nodes' frames, below each other.
     above: Vec<(&'static str, Label)>,
     columns: Vec<Column>,
     width: f64,

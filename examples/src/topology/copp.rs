@@ -43,7 +43,7 @@ pub(super) fn add(draft: &mut Draft<'_>) -> Ref<Copp> {
     copp.reference()
 }
 
-/// Wants a meter of packets.
+/// Adds a meter of packets to the desired rows.
 pub(super) fn meter(desired: &mut Desired, name: &str, bands: &Set<Ref<MeterBand>>) {
     desired
         .row(Meter::NAME, name)

@@ -23,7 +23,8 @@ pub(super) fn switch(
 ) -> Switches {
     let existing = draft.switch(&name);
     let version = version(existing.map(|switch| &switch.external_ids), profile);
-    // The column can hold one subnet of each family: of several, the last one.
+    // The column can hold one subnet of each family. If the network has several of a family, the last one
+    // is written.
     let subnets = config.subnets.iter().map(|subnet| match subnet {
         IpNet::V4(_) => ("subnet", subnet.to_string()),
         IpNet::V6(_) => ("ipv6_prefix", subnet.network().to_string()),

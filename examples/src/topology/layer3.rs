@@ -81,7 +81,7 @@ fn switch_config(subnets: &[IpNet]) -> Map<Str, Str> {
     config
 }
 
-/// Wants the router's port to a node's switch, pinned to the node's chassis.
+/// Adds the router's port to a node's switch, pinned to the node's chassis, to the desired rows.
 fn router_port_to(
     desired: &mut Desired,
     names: &NetworkNames,

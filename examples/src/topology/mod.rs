@@ -174,7 +174,7 @@ fn version(existing: Option<&Map<Str, Str>>, profile: Profile) -> Map<Str, Str> 
     pair.into_iter().collect()
 }
 
-/// Wants a switch's port that leads to something other than a pod.
+/// Adds a switch's port that leads to something other than a pod to the desired rows.
 fn switch_port(
     desired: &mut Desired,
     name: &str,

@@ -99,7 +99,7 @@ pub(super) fn add(
     known.stale(draft, &rows, left.others);
 }
 
-/// Wants an ACL, which is found by its ids.
+/// Adds an ACL, which is found by its ids, to the desired rows.
 fn acl(draft: &mut Draft<'_>, acl: &Acl) -> Ref<Acl> {
     let row = draft
         .desired

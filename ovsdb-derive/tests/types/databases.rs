@@ -14,7 +14,7 @@ async fn tables(client: Client<nb::Database>, cache: Cache<nb::Database>) {
     let _ = view.get_by(nb::Bfd::LOGICAL_PORT, "p"); //~ no index finds a row
     let _ = view.get_by(nb::Bfd::LOGICAL_PORT_AND_DST_IP, ("p", "192.0.2.1"));
     let _ = view.get_by(nb::Bfd::LOGICAL_PORT_AND_DST_IP, ("p", &5_i64)); //~ E0277
-    // Rows that refer to a row, of a table that can.
+    // `referrers` needs a table with a column that can refer to the row.
     let port = ovsdb::Ref::<nb::LogicalSwitchPort>::default();
     let _ = view.referrers::<nb::LogicalSwitch>(port);
     let _ = view.referrers::<nb::LogicalRouter>(port); //~ no column of `LogicalRouter` can refer to a row of `LogicalSwitchPort`

@@ -132,8 +132,8 @@ impl<D: Database> DatabaseChanges<D> {
     }
 }
 
-/// The changes of a whole replica: all rows first, then every server transaction, one at a time,
-/// across tables. [`Cache::all_changes`](crate::Cache::all_changes) opens one.
+/// The changes of a whole replica: all rows first, then each server transaction, across tables, one batch
+/// at a time. [`Cache::all_changes`](crate::Cache::all_changes) opens such a stream.
 ///
 /// The guarantees of [`Changes`](super::Changes) for one table hold here for all tables.
 ///

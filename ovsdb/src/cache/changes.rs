@@ -220,10 +220,10 @@ impl BatchKind {
     }
 
     /// How many server transactions the batch stands for: 0 for the first batch of a stream, and 1 for a
-    /// [resync](Self::is_resync), which may contain more. The number is greater when the consumer was too
-    /// slow and several were coalesced. The batch then has each row at most once, as it was before the
-    /// first transaction and after the last; a row that was inserted and deleted in between is not in
-    /// it.
+    /// [resync](Self::is_resync), which may contain more. An update in which the server itself coalesced
+    /// several transactions counts as one. The number is greater when the consumer was too slow and
+    /// several were coalesced. The batch then has each row at most once, as it was before the first
+    /// transaction and after the last; a row that was inserted and deleted in between is not in it.
     #[must_use]
     pub const fn transactions(self) -> u64 {
         self.transactions
@@ -243,9 +243,9 @@ impl BatchKind {
         self.resync
     }
 
-    /// Whether the server's schema changed before the batch, by a conversion or by a reconnect to
-    /// another server: [`Cache::skew`](crate::Cache::skew) reports something else now, or a table that is
-    /// known at run time only was added or has other columns.
+    /// Whether the server's schema changed before the batch, by a conversion or between two connections:
+    /// [`Cache::skew`](crate::Cache::skew) reports something else now, or a table that is known at run
+    /// time only was added or has other columns.
     ///
     /// Every stream delivers such a batch, even when no row changed: columns may have disappeared, and
     /// new ones may have appeared that can be written from now on.
@@ -501,7 +501,7 @@ impl<T: Table> Changes<T> {
         self
     }
 
-    /// How many batches are queued.
+    /// How many batches are queued, including those that the filters will leave out.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.subscription.len() + usize::from(self.start.is_some())

@@ -139,7 +139,8 @@ impl Copies {
         self.log.clear();
     }
 
-    /// Makes a working state with these rows and no others. The error is a uuid that occurs twice.
+    /// Makes a working state with these rows and no others; none if they are the published rows. The
+    /// error is a uuid that occurs twice.
     pub(super) fn fill(&mut self, table: &TableType, mut rows: Gathered) -> Result<(), Uuid> {
         self.working = None;
         rows.sort(&self.published)?;

@@ -12,16 +12,16 @@ use crate::trie::prefetch::find_together;
 pub(crate) const LOOK_AHEAD: usize = prefetch::GROUP;
 
 impl<T: Table> TableView<'_, T> {
-    /// Prefetches the rows whose keys in an index of [`Table::INDEXES`] have these hashes, and the
-    /// values of these columns in them.
+    /// Prefetches the rows whose keys in an index of [`Table::INDEXES`] have these hashes, and the first
+    /// elements of these columns in them.
     pub(crate) fn look_ahead(self, index: usize, hashes: &[u32], columns: &[usize]) {
         let found = find_together(&self.state.indexes[index], hashes);
         let rows: Vec<u32> = found.into_iter().copied().collect();
         prefetch::columns(&self.state.rows, &rows, columns);
     }
 
-    /// Prefetches the rows with these keys in a declared index, and the values of these columns in
-    /// them.
+    /// Prefetches the rows with these keys in a declared index, and the first elements of these columns
+    /// in them. Keys that several rows have are left out.
     pub(crate) fn look_ahead_in<'k, K: Key>(
         self,
         index: &Index<T, K>,

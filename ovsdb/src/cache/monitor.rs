@@ -38,7 +38,7 @@ pub(crate) struct ReplicaMonitor {
     compiled_version: Option<&'static str>,
     /// The newest monitor method that may be tried.
     newest: MonitorVersion,
-    /// The monitor method of the last request.
+    /// The monitor method of the current request, or of the next one.
     pub(crate) version: MonitorVersion,
     last_txn_id: Uuid,
     /// The request that `last_txn_id` belongs to. Resuming with any other request would miss rows.

@@ -48,7 +48,7 @@ pub enum Freshness {
     /// The connection is lost, or the server has not answered the monitor request yet. The replica has
     /// not been current since this time.
     StaleSince(Instant),
-    /// The monitor cannot be started, although the connection works, or because starting it lost
+    /// The monitor cannot be started: it is refused although the connection works, or starting it lost
     /// several connections in a row. The replica has not been current since this time.
     /// [`Cache::monitor_error`](crate::Cache::monitor_error) tells why.
     RefusedSince(Instant),

@@ -25,7 +25,8 @@ pub enum Skew {
         /// The table.
         table: Str,
     },
-    /// The table has no such column: it reads as its default.
+    /// The server's table has no such column. A compiled column reads as its default; rows of a table
+    /// known at run time only lack the column.
     MissingColumn {
         /// The table.
         table: Str,
@@ -67,8 +68,8 @@ pub enum Skew {
 }
 
 impl Skew {
-    /// Whether the server lacks a table or column that the program uses, or gives it another type, so
-    /// that it reads as its default. Also true for [`Condition`](Self::Condition).
+    /// Whether the replica cannot have what the program uses: the server lacks the table or the column,
+    /// or the column has another type there. Also true for [`Condition`](Self::Condition).
     #[must_use]
     pub const fn reads_default(&self) -> bool {
         !matches!(self, Self::Narrower { .. })

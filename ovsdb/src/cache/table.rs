@@ -41,7 +41,7 @@ pub struct ApplyError {
     pub table: Str,
     /// The row, once its uuid was read.
     pub row: Option<Uuid>,
-    /// The column, once its name was read.
+    /// The column, if the error concerns one.
     pub column: Option<Str>,
     /// What was wrong.
     pub reason: ApplyErrorReason,
@@ -62,7 +62,7 @@ pub struct ApplyError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ApplyErrorReason {
-    /// The message is malformed.
+    /// The message is malformed, or has a column or a value that does not fit the table.
     Decode(DecodeError),
     /// The update changes or deletes a row that the replica does not have.
     UnknownRow,

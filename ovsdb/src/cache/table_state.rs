@@ -81,7 +81,8 @@ pub(super) struct TableState {
     /// The changes of rows since the previous version; `None` when they are not known, or are too many
     /// to record.
     changes: Option<Arc<RowChanges>>,
-    /// Removed rows, kept so that their allocations can be reused. A reader may still hold some of them.
+    /// The old versions of removed and changed rows, kept so that their allocations can be reused. A
+    /// reader may still hold some of them.
     removed: Vec<SharedRow>,
 }
 
@@ -228,7 +229,8 @@ impl TableState {
         }
     }
 
-    /// A copy of a row, to be changed, in the allocation of a removed row if there is one.
+    /// A copy of a row, to be changed. It reuses the allocation of the last of the removed rows, if no
+    /// reader holds that row.
     pub(super) fn copy(&mut self, row: &dyn ErasedRow) -> SharedRow {
         if let Some(mut copy) = self.removed.pop()
             && Arc::get_mut(&mut copy).is_some_and(|free| free.copy_from(row))

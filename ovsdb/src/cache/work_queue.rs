@@ -62,9 +62,9 @@ impl<K: Send + 'static> Wake for SourceWaker<K> {
 ///
 /// The queue ends when [`close`](Self::close) is called, or when all streams that feed it have ended,
 /// as they do when their client is closed. From then on neither [`add`](Self::add) nor [`Work::retry`]
-/// queues anything, and keys that wait for a [delay](Work::retry_after) are dropped. Keys that are queued
-/// already are still handed out; then each worker gets `None`. A closed queue stays closed. One whose
-/// streams have ended continues when it is fed from another stream.
+/// queues anything, and keys that wait for a [delay](Work::retry_after) are dropped. Keys that were queued
+/// before, or added while in work, are still handed out; then each worker gets `None`. A closed queue
+/// stays closed. One whose streams have ended continues when it is fed from another stream.
 ///
 /// If the closure of a feed panics, the change or batch that it was called for is lost. This is not
 /// silent: the queue takes the keys of all other available changes, is closed, and resumes the panic in
@@ -295,7 +295,7 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
         self.len() == 0
     }
 
-    /// The next key, for one worker. Returns `None` at the end: the client or the queue was closed,
+    /// The next key, for one worker. Returns `None` at the end: the queue has ended, no key is queued,
     /// and no worker has a key that might be queued again. Cancel-safe: no key is lost when the
     /// future is dropped.
     ///
@@ -434,7 +434,7 @@ pub(crate) fn catching<R>(run: impl FnOnce() -> R) -> Result<R, Panic> {
     catch_unwind(AssertUnwindSafe(run))
 }
 
-/// The message of a panic, if it has one.
+/// The message of a panic; where it has none, a text that says so.
 pub(crate) fn message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     let owned = || panic.downcast_ref::<String>().map(String::as_str);
@@ -476,7 +476,7 @@ impl<K: Hash + Eq + Clone + Send + 'static> Work<K> {
     pub fn done(self) {}
 
     /// The work failed and must be tried again: the key goes to the end of the queue. After the
-    /// queue has ended, the key is dropped instead.
+    /// queue has ended, the key is dropped instead, unless it was added before the end, while in work.
     pub fn retry(mut self) {
         self.next = Next::Again;
     }
@@ -489,7 +489,8 @@ impl<K: Hash + Eq + Clone + Send + 'static> Work<K> {
     }
 
     /// The work failed and must be tried again after a delay, or earlier if the key is added
-    /// meanwhile. After the queue has ended, the key is dropped instead.
+    /// meanwhile. After the queue has ended, the key is dropped instead, unless it was added before the
+    /// end, while in work.
     ///
     /// A worker that waits for a key also waits for the delay, on tokio's timer.
     pub fn retry_after(mut self, delay: Duration) {

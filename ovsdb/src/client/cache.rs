@@ -448,8 +448,8 @@ impl<D: Database> Cache<D> {
         }
     }
 
-    /// Why the monitor cannot be started although the connection serves; `None` while the replica follows
-    /// the server, or if there is no connection.
+    /// Why the monitor cannot be started; `None` while the replica follows the server and, except in the
+    /// last case below, without a connection.
     ///
     /// The server refuses the monitor, or its rows do not fit the tables: [`Error::ConditionColumn`]
     /// when a condition needs a column that the schema lacks, after a conversion or on another server;
@@ -461,7 +461,8 @@ impl<D: Database> Cache<D> {
     ///
     /// The monitor is requested again when the schema, the connection or a
     /// [condition](Self::set_condition) changes, and, if the reason may be temporary, after a
-    /// [backoff](crate::ClientBuilder::backoff).
+    /// [backoff](crate::ClientBuilder::backoff). After five lost connections, it is requested again only
+    /// after the backoff or when a condition changes.
     #[must_use]
     pub fn monitor_error(&self) -> Option<Error> {
         // Reasons are always errors of this type.

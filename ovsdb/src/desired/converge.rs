@@ -32,7 +32,7 @@ pub enum ConvergeError {
     #[error(transparent)]
     Commit(#[from] CommitError),
     /// Ten plans in a row had something to do: another client, or the server, changes the rows back
-    /// each time. The server does so with a weak reference to no row, which it removes.
+    /// each time. For example, the server removes a weak reference to a row that does not exist.
     #[error(
         "{rounds} commits did not bring the rows to the wanted state; another client or the server changes them back"
     )]

@@ -139,8 +139,8 @@ impl Columns {
     }
 
     /// The given value, with placeholders replaced by the rows they stand for, and without references
-    /// to rows that `unwanted` deletes. A reference to an owned row that is deleted because it is not
-    /// wanted is refused.
+    /// to rows that `unwanted` deletes in this step or earlier or, if no later step sets the column, in
+    /// any step. Such a reference to an owned row that is deleted because it is not wanted is refused.
     fn resolved<T: Table>(
         &self,
         at: usize,

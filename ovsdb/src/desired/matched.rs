@@ -18,15 +18,16 @@ const MOST_AHEAD: usize = 8;
 
 /// The wanted rows of a table, matched with the rows of a view, without the table's type.
 pub(super) trait AnyMatched<D> {
-    /// Looks up the wanted rows, except those whose keys refer to rows that were not looked up yet.
+    /// Marks unwanted rows as deleted. Then looks up the wanted rows, except those whose keys refer to
+    /// rows that were not looked up yet.
     fn find(&mut self, resolution: &mut Resolution) -> Result<(), Conflict>;
     /// Looks up those wanted rows that `find` left out and whose keys are known by now. Returns how
     /// many are still left.
     fn find_more(&mut self, resolution: &mut Resolution) -> Result<usize, Conflict>;
     /// Marks owned rows that are not wanted as deleted.
     fn delete_owned(&self, resolution: &mut Resolution);
-    /// Delays the deletion of rows to which a wanted row refers until a later step replaces the
-    /// reference.
+    /// Where a required column, a set or a map of a wanted row refers to deleted rows only, delays their
+    /// deletion until a later step gives the column another value.
     fn delete_later(&self, resolution: &mut Resolution);
     /// Plans the differences.
     fn compare(&self, resolution: &Resolution, build: &mut Build<D>) -> Result<(), Conflict>;

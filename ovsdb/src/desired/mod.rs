@@ -215,8 +215,9 @@ impl<D: Database> Desired<D> {
     /// Wants a row that meets a condition, for which no index is needed: all rows of the table are
     /// read. Give its columns by the methods of [`WantedRow`].
     ///
-    /// A reference is such a condition: `desired.row_where(switch.reference())` gives columns to an existing row without a key.
-    /// If the row was deleted meanwhile, it is not inserted again: the plan fails ([`Conflict::NoSuchRow`]).
+    /// A reference is such a condition: `desired.row_where(switch.reference())` gives columns to an
+    /// existing row without a key. If the row was deleted meanwhile, it is not inserted again: the plan
+    /// fails ([`Conflict::NoSuchRow`]).
     pub fn row_where<T: Table<Database = D>>(
         &mut self,
         rows: impl Into<AllOf<T>>,
@@ -374,7 +375,8 @@ impl<T: Table> WantedRow<'_, T> {
 
     /// A reference to the row, for columns of other wanted rows of the same [`Desired`]. If the row
     /// exists in the database, the plan replaces the reference by its uuid. A row that is inserted gets
-    /// the uuid of the reference, where the [client chooses uuids](crate::RowIdentity::ClientChosen).
+    /// the uuid of the reference, where the [client chooses uuids](crate::RowIdentity::ClientChosen) and
+    /// no row has that uuid yet.
     #[must_use]
     pub fn reference(&self) -> Ref<T> {
         self.reference

@@ -66,8 +66,9 @@ impl<D: Database> Desired<D> {
     ///
     /// Each step first deletes rows; then it inserts and changes rows, table by table, and removes
     /// references to the deleted ones. Owned rows that are not wanted are deleted in the first step, and
-    /// unwanted rows in their own step. If a required column or a set of a wanted row would have no value
-    /// left, the rows that it refers to are deleted in the later step that gives it another value.
+    /// unwanted rows in their own step. If a required column, a set or a map of a wanted row would have
+    /// no value left, the rows that it refers to are deleted in the later step that gives it another
+    /// value.
     ///
     /// # Errors
     /// When the desired state cannot be reached, or only by touching rows of another owner, or when the
@@ -80,7 +81,8 @@ impl<D: Database> Desired<D> {
             matched.find(&mut resolution)?;
             tables.push(matched);
         }
-        // A key refers only to rows that were wanted before its own, so each round finds at least one.
+        // A key refers only to rows that were wanted before the row with that key, so each round looks up
+        // at least one row.
         loop {
             let mut left = 0;
             for table in &mut tables {
@@ -164,10 +166,10 @@ impl<D: Database> Plan<D> {
     }
 
     /// Commits all changes in one transaction. The commit fails if the rows that the plan is based on
-    /// have changed: with a [conflict](crate::transaction::Refusal::is_conflict) if a row to be deleted
-    /// has another owner, a value to be replaced has changed, or a row with the key of a new one exists
-    /// by now; with a [duplicate](crate::transaction::Refusal::duplicate) if the schema makes that key
-    /// unique.
+    /// have changed: with a [conflict](crate::transaction::Refusal::is_conflict) if a row to be changed
+    /// or deleted no longer has its key or its owner, a value to be replaced has changed, or a row with
+    /// the key of a new one exists by now; with a
+    /// [duplicate](crate::transaction::Refusal::duplicate) if the schema makes that key unique.
     ///
     /// # Errors
     /// As [`Transaction::commit`].

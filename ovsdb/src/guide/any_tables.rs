@@ -66,7 +66,7 @@
 //! # Which databases and tables
 //!
 //! Without a database, an [`AnyDatabase`] client uses `_Server`, which every server since Open vSwitch 2.9 has.
-//! [`Client::databases`] lists the databases of the server, and [`Client::server_schema`] has the tables and columns of the client's own:
+//! [`Client::databases`] lists the databases of the server, and [`Client::server_schema`] has the tables and columns of the client's own database:
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]

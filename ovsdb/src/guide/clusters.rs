@@ -113,8 +113,8 @@
 //!
 //! - The files are read again at each connection, so certificates can be replaced while the program runs. If the new files cannot
 //!   be used, the old ones stay in use and the log says so.
-//! - The certificate of a server must be for its host. Certificates that `ovs-pki` makes are not: give
-//!   [`server_name`](TlsConfigBuilder::server_name) the name in the certificate, or set
+//! - The certificate of a server must be for its host. Certificates that `ovs-pki` makes are not. If they were made with `--unique`, give
+//!   [`server_name`](TlsConfigBuilder::server_name) the name in the certificate. Otherwise set
 //!   [`verify_name(false)`](TlsConfigBuilder::verify_name), which trusts every certificate of the authority, as Open vSwitch's programs
 //!   do.
 //! - [`TlsConfig::from_rustls`] takes a configuration of rustls. [`TlsError`] says what is wrong, and with which file.

@@ -56,9 +56,9 @@
 //! conflict.
 //!
 //! A row is verified by the columns that the cache has, which are sent along as a guard. Columns of reals are left out, because servers
-//! send reals rounded. In a cache with [`row_versions`](CacheBuilder::row_versions) a row is verified by its version instead, except
-//! through a relay: one uuid, which covers all columns. For an index by a function or by the values of a map, only the rows that were
-//! found are verified.
+//! send reals rounded. In a cache with [`row_versions`](CacheBuilder::row_versions) a row is verified by its version instead: one uuid,
+//! which covers all columns. Through a relay, columns are compared all the same. For an index by a function, by the values of a map, or
+//! over reals, only the rows that were found are verified.
 //!
 //! # A conflict
 //!

@@ -30,7 +30,7 @@
 //! |---|---|
 //! | columns | A struct of [`derive(Table)`](derive@Table) with the columns that the program reads saves the rest, on the wire too. |
 //! | rows | A [condition](super::conditions) leaves rows on the server. |
-//! | values that repeat | Long strings, and sets of references, that repeat are stored once (interning). |
+//! | values that repeat | Long strings, and sets of references, that repeat are usually stored once (interning). |
 //! | indexes | Each declared index holds its keys, and a uuid for each row of a key. |
 //! | snapshots that are held | They keep the rows that were replaced since. Drop them. |
 //! | streams | At most 1,024 transactions or 16 MiB of messages wait for a slow consumer, then they are coalesced. |

@@ -59,8 +59,8 @@ pub enum AnyTable {}
 
 /// A column by its name, for conditions on tables known at run time only.
 ///
-/// A condition is checked against the server's schema when it is used: the column must exist, the
-/// function must be applicable to its type, and the value must be of that type.
+/// A condition is checked when it is used, if the server's schema is known then: the column must exist,
+/// the function must be applicable to its type, and the value must be of that type.
 ///
 /// ```
 /// use ovsdb::model::AnyColumn;

@@ -76,7 +76,8 @@ pub(crate) fn write<S: Serializer>(
     map.end()
 }
 
-/// Deserializes the columns of a row, with its uuid if it has one.
+/// Deserializes the columns of a row. With `has_uuid`, `_uuid` is required; otherwise it is refused as
+/// an unknown column, and the uuid returned is nil.
 fn read<'de, T: Table, D: Deserializer<'de>>(
     has_uuid: bool,
     deserializer: D,

@@ -125,7 +125,7 @@ impl Wire for MonitorRequest {
 /// ```
 /// use ovsdb::MonitorVersion;
 ///
-/// // Only these have conditions.
+/// // `monitor_cond` and newer methods have conditions.
 /// let conditional = |version| version >= MonitorVersion::MonitorCond;
 /// assert!(conditional(MonitorVersion::MonitorCondSince) && !conditional(MonitorVersion::Monitor));
 /// ```

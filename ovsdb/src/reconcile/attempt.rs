@@ -58,8 +58,9 @@ pub struct Attempt<'a, K> {
     pub key: &'a K,
     /// The number of this attempt: 1, plus the number of earlier attempts in a row that failed.
     pub number: u32,
-    /// How often the closure was run before in this attempt; it is run again after a conflict with
-    /// another client.
+    /// How often the closure was run before in this attempt. Usually it is run again because of a
+    /// conflict with another client. The count starts over when a [shared
+    /// transaction](super::Reconciler::share_commits) is decided again with fewer keys.
     pub conflicts: u32,
     /// The error of the previous attempt.
     pub last_error: Option<&'a (dyn Error + Send + Sync + 'static)>,

@@ -67,7 +67,7 @@ pub struct Backup {
 /// | [`hold_back`](Self::hold_back) | a follower lags |
 /// | [`backup`](Self::backup), [`restore`](Self::restore) | a member comes back with an older database, so its index is lower |
 /// | [`expel`](Self::expel) | a member is kicked from the cluster |
-/// | [`Faults::forget_history`](super::Faults::forget_history) | a member has compacted its log: monitors are not resumed |
+/// | [`Faults::forget_history`](super::Faults::forget_history) | a member has compacted its log: monitors that missed a transaction are not resumed |
 ///
 /// A member without a majority reports that it is not connected. It answers reads, and keeps
 /// transactions that would change something until it has a majority again; a conversion of the schema

@@ -152,8 +152,8 @@ impl Shared {
         outlets.collect()
     }
 
-    /// Sends to these sessions what their connections accept at once. Their tasks are woken only for
-    /// what is left.
+    /// Sends to these sessions what their connections accept at once, and wakes the tasks of those for
+    /// which something is left to do.
     fn send(self: &Arc<Self>, sessions: &[SessionId]) {
         let outlets = self.outlets(sessions);
         if !self.faults.borrow().is_normal() {

@@ -152,7 +152,8 @@ impl Faults<'_> {
         }))
     }
 
-    /// Forgets the last transactions of a database, so that clients that reconnect get every row again.
+    /// Forgets the last transactions of a database, so that a client that reconnects gets every row again
+    /// if it has missed a transaction.
     ///
     /// # Errors
     /// When there is no such database.

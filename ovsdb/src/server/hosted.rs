@@ -30,7 +30,9 @@ pub(crate) trait Journal: Send + std::fmt::Debug {
     /// Replaces all records by a schema and one record.
     ///
     /// # Errors
-    /// When that cannot be written. Then the journal is unchanged.
+    /// When that cannot be written: the journal is unchanged. When the folder cannot be synced after the
+    /// replacement: the new records are in use, but the journal appends nothing any more. When the journal
+    /// was closed, or appends nothing after an earlier failure.
     fn replace(&mut self, schema: &str, record: &Whole<'_>) -> Result<Position, OvsdbError>;
 }
 

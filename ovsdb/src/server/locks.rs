@@ -54,8 +54,9 @@ impl Locks {
         victim.map(|victim| victim.session)
     }
 
-    /// Removes the session from the lock. Returns the session that holds it now. Like ovsdb-server, the
-    /// caller notifies that session even if it held the lock before.
+    /// Removes the session from the lock's queue. Returns the session that holds the lock now; `None` also
+    /// when the removed session was not in the queue. Like ovsdb-server, the caller notifies that session
+    /// even if it held the lock before.
     pub(super) fn unlock(&mut self, session: SessionId, name: &str) -> Option<SessionId> {
         let waiters = self.by_name.get_mut(name)?;
         let at = waiters

@@ -582,8 +582,9 @@ impl Server {
 
     /// The last transactions that changed something in a database, oldest first, for assertions in
     /// tests: the last 100, and more as long as they changed at most 10,000 rows in total. The list is
-    /// empty when a database is opened or forked, and again after a conversion,
-    /// [`Faults::forget_history`] or [`Cluster::restore`].
+    /// empty when a database is opened or forked. It is emptied by a conversion,
+    /// [`Faults::forget_history`] and [`Cluster::restore`], and when a member of a [`Cluster`] lags by more
+    /// than 10,000 transactions and gets the whole database.
     #[must_use]
     pub fn transactions<D: crate::model::Database>(&self) -> Vec<Committed<D>> {
         let hub = self.shared.hub();

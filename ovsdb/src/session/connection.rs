@@ -189,8 +189,8 @@ impl Connection {
         self.write_closed.is_none() && self.outgoing.len() < UNSENT && self.pending.calls() < window
     }
 
-    /// Whether no caller waits for a reply. The bytes that are not sent yet then belong to abandoned
-    /// requests, or to messages of the session itself.
+    /// Whether no call waits for its reply. The bytes that are not sent yet then belong to abandoned
+    /// calls, or to messages of the session itself.
     pub(super) const fn is_answered(&self) -> bool {
         self.pending.calls() == 0
     }

@@ -81,7 +81,7 @@ impl Pending {
         }
     }
 
-    /// Publishes the number of waiting callers. This happens before a caller gets its answer, since the
+    /// Publishes the number of calls in flight. This happens before a caller gets its answer, since the
     /// caller may then read the number.
     fn set_calls(&mut self, calls: usize) {
         self.calls = calls;
@@ -120,7 +120,7 @@ impl Pending {
         Some(waiter)
     }
 
-    /// How many callers wait.
+    /// How many calls wait for their replies.
     pub(super) const fn calls(&self) -> usize {
         self.calls
     }
@@ -148,7 +148,7 @@ impl Pending {
         }
     }
 
-    /// Tells every caller that no reply will come.
+    /// Tells the caller of each call that no reply will come.
     pub(super) fn fail(&mut self, lost: &Disconnected) {
         self.set_calls(0);
         for waiter in std::mem::take(&mut self.waiters).into_values() {

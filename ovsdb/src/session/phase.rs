@@ -17,7 +17,7 @@ pub(super) enum Phase {
     Greeting(Box<Greeting>),
     /// The connection serves: monitors and locks were requested, and calls are sent.
     Serving(Box<Serving>),
-    /// The client was closed: queued calls are still sent and answered, then the session ends.
+    /// The client was closed or dropped: queued calls are still sent and answered, then the session ends.
     Closing(Box<Serving>),
     /// The session is over.
     Ended,

@@ -16,14 +16,14 @@
 //! other remotes are waiting, the session *stands by*: it keeps the connection to that server, which
 //! reports when it becomes the leader, and moves on when a remote is due. If that server's log grows
 //! meanwhile, another member must be leading. The machine follows this *hint*: it ends the pauses of
-//! the other remotes, and tries at once those that have no backoff either, at most a few times until a
-//! connection serves again.
+//! the other remotes that have no backoff, so that they are tried at once. It follows at most a few
+//! hints until a connection serves again.
 //!
 //! A server that prepares the first rows of a large monitor may be silent for long. Giving it up makes
 //! it prepare the same rows once more, for ever if it is always given up too early. So each connection
-//! that is given up while it owes such rows doubles the session's *patience*: how many probe intervals
-//! a server that owes rows may be silent after the probe. The patience is one interval again once such
-//! rows arrive after less than two intervals of silence.
+//! that is given up while its server owes such rows doubles the session's *patience*, up to
+//! [`PATIENCE`]: how many probe intervals a server that owes rows may be silent after the probe. The
+//! patience is one interval again once such rows arrive after less than two intervals of silence.
 //!
 //! A connection that served for [`SETTLED`] ends all pauses. In two cases it also ends all
 //! backoffs, so that the other remotes are tried at once: if it served as long as its remote's
@@ -278,7 +278,7 @@ impl Reconnect {
 
     /// The server answered and is not ready. Returns true to stand by: keep the connection until the
     /// server is ready, or until [`Action::StandByOver`]. Returns false when another remote can be
-    /// tried now.
+    /// tried now, or when the time to stand by is over.
     pub(crate) fn stand_by(&mut self, now: Duration) -> bool {
         if let State::StandingBy { until } = self.state {
             return now < until;

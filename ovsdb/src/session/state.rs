@@ -43,7 +43,7 @@ pub enum ConnectionState {
         /// The remote.
         remote: Remote,
     },
-    /// The client was closed, gave up before its first connection, or lost its runtime: no attempt
+    /// The client was closed or dropped, gave up before its first connection, or lost its runtime: no attempt
     /// follows.
     Closed {
         /// Why.

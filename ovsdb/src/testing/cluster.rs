@@ -187,7 +187,8 @@ impl Cluster {
     /// Expels a member, which then stops serving the database.
     ///
     /// # Errors
-    /// When there is no leader, the member does not run, or the cluster refuses.
+    /// When there is no leader, the member does not run, the cluster refuses, or ovs-appctl is not
+    /// installed.
     ///
     /// # Panics
     /// When there is no such member.

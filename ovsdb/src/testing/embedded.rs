@@ -55,8 +55,8 @@ impl Options {
     }
 }
 
-/// Stops the thread: it confirms that on the first channel, and then waits for the second one. If that
-/// is closed, the server ends.
+/// A request to stop the thread. The thread confirms on the first channel that it has stopped, then waits
+/// for a message on the second one. If the second channel is closed, the server ends.
 type Pause = (mpsc::Sender<()>, mpsc::Receiver<()>);
 
 /// A running server, which ends when it is dropped.

@@ -549,7 +549,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // An error could not be reported. Since the process id is this server's, the kill cannot fail.
+        // An error means that the process could not be waited for, and cannot be reported here.
         let _ = self.kill();
     }
 }

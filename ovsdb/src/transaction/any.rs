@@ -13,7 +13,7 @@ use crate::value::{Str, Uuid};
 /// exist, values fit the columns' types and constraints, the columns' types allow the functions and
 /// mutators, and no immutable column is changed. The commit returns the first mistake
 /// ([`BuildError::SchemaMismatch`]) and sends nothing. A transaction that was [made without a
-/// schema](Transaction::detached) checks nothing.
+/// schema](Transaction::detached) skips these checks.
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -142,7 +142,7 @@ impl<D: Database> AnyOperations<'_, D> {
 
     /// Reads columns of the rows that meet all clauses; [`Outcome::any_rows`] returns them. `_uuid` can
     /// be read too.
-    #[must_use = "the rows are read from the outcome by this"]
+    #[must_use = "pass this to `Outcome::any_rows` to read the selected rows"]
     pub fn select<C: Into<Str>>(
         &mut self,
         rows: impl Into<AllOf<AnyTable>>,
@@ -177,7 +177,7 @@ impl<D: Database> AnyOperations<'_, D> {
 }
 
 impl Outcome {
-    /// The rows that a select from a table known by its name read, with the selected columns.
+    /// The rows that a select read from a table known by its name, with the selected columns.
     ///
     /// Their types are not known here: a whole number in a column of reals reads as an integer, which
     /// compares equal to the real.

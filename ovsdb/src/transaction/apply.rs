@@ -22,7 +22,8 @@ impl<D: Database> Client<D> {
     /// schema. A value out of range and other permanent refusals are returned at once.
     ///
     /// The closure may be run several times, so it must do nothing but read the view and write the
-    /// transaction. If it writes nothing, nothing is sent.
+    /// transaction. If it writes nothing, nothing is sent, except to find out whether an earlier run was
+    /// committed.
     ///
     /// The transaction shows the view with its own writes applied. What the closure reads through it
     /// ([`get`](Transaction::get), [`get_by`](Transaction::get_by), [`find`](Transaction::find)) is
@@ -153,8 +154,7 @@ impl<D: Database> Client<D> {
             };
             drop(view);
             let Some(result) = result else {
-                // The closure failed because of the rows it found, which an earlier run may have
-                // changed.
+                // The closure may have failed because of rows that an earlier run changed.
                 let settled = self.transaction().after(&earlier.attempts).send().await;
                 return match Settled::of(settled, earlier.attempts.len()) {
                     Settled::Before(attempt) => Ok(earlier.settled(attempt)),
@@ -287,7 +287,7 @@ impl<D: Database, R> Earlier<D, R> {
         (self.results.swap_remove(attempt), outcome)
     }
 
-    /// The error to report when a run that cannot be settled ends the retries.
+    /// The error to report when the outcome of an earlier run stays unknown.
     fn unknown_error(&self) -> CommitError {
         self.error(CommitError::NotSent(Disconnected::new(
             DisconnectReason::ViewOutdated,

@@ -24,7 +24,7 @@ const BEFORE_FIRST: u128 = 1 << 96;
 pub(super) struct Detached {
     /// The schema to check against, if one was given.
     pub(super) schema: Option<Arc<DatabaseSchema>>,
-    /// The uuid of the last inserted row.
+    /// The last uuid that was assigned to an inserted row.
     last: u128,
 }
 
@@ -51,8 +51,8 @@ impl<D: Database> Transaction<D> {
     /// `...-000000000002` and so on, so two transactions with the same operations have equal operations
     /// and equal JSON.
     ///
-    /// The transaction is checked only against the types of the tables; with a schema,
-    /// [`detached_for`](Self::detached_for) finds every mistake that a client would find.
+    /// The transaction is not checked against a schema; [`detached_for`](Self::detached_for) takes one,
+    /// and finds every mistake that a client would find.
     /// [`commit`](Self::commit) returns [`BuildError::Detached`]. With the feature `server`,
     /// `commit_on` commits it on an embedded server.
     ///
@@ -211,10 +211,10 @@ impl<D: Database> Transaction<D> {
     /// ```
     ///
     /// # Errors
-    /// As [`commit`](Self::commit), but never [`CommitError::NotSent`]. A transaction that has to wait
-    /// is refused with `timed out`, since nothing else can happen while it waits. The outcome is
-    /// unknown when the server does not reply at once: to a durable transaction on a file, on a relay,
-    /// or because of a [fault](crate::server::TransactionFault) that a test injected.
+    /// As [`commit`](Self::commit), but never [`CommitError::NotSent`] or [`BuildError::Detached`]. A
+    /// transaction that has to wait is refused with `timed out`, since nothing else can happen while it
+    /// waits. The outcome is unknown when the server does not reply at once: to a durable transaction on
+    /// a file, on a relay, or because of a [fault](crate::server::TransactionFault) that a test injected.
     #[cfg(feature = "server")]
     pub fn commit_on(&self, server: &Server) -> Result<Outcome, CommitError> {
         use crate::error::{DisconnectReason, Disconnected};

@@ -191,8 +191,8 @@ impl Words<'_> {
         if self.0.starts_with(['"', '[', '{']) {
             return self.value().map(drop);
         }
-        // The value may contain a full stop. The one that ends the sentence is followed by a space or
-        // by the end of the text.
+        // The value may contain a full stop. The one that ends the sentence is followed by two spaces
+        // or by the end of the text.
         let text = self.0;
         let ends = |at: usize| text[at..].starts_with([',', ' ']) || text[at..] == *".";
         let end = text

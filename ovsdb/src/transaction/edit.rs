@@ -71,13 +71,15 @@ impl<D: Database> Transaction<D> {
     /// nothing differs, nothing is sent. Returns whether the closure changed the row.
     ///
     /// A row that the transaction has inserted or edited before is changed further. The earlier insert
-    /// or edit is extended, unless an operation other than an insert or edit was added since; then the
-    /// edit becomes new operations.
+    /// or edit is extended. If an operation other than an insert or edit was added since, or another
+    /// transaction was merged, the edit becomes new operations instead.
     ///
     /// The commit fails when the row no longer exists, when another client has changed a value that the
     /// edit replaces (the old value of an updated column, or the pair of a map whose key is replaced or
     /// removed), and when another client was first to set a key that the edit adds, to another value.
-    /// Reals are not compared, because servers send them rounded. After such a failure nothing has
+    /// Reals are not compared, because servers send them rounded. In a transaction with a view of a cache
+    /// with [row versions](crate::CacheBuilder::row_versions), the row's version is compared in place of a
+    /// column of reals that the edit replaces, as for [`get`](Self::get). After such a failure nothing has
     /// changed, [`Refusal::is_conflict`](super::Refusal::is_conflict) returns true,
     /// [`CommitError::retry`](super::CommitError::retry) says [`Again`](super::Retry::Again), and
     /// [`Client::apply`](crate::Client::apply) runs its closure again. If the change depends on other

@@ -23,8 +23,8 @@ use crate::value::{Datum, Map, Set, Uuid, read_datum};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MergeConflict {
-    /// Both transactions replace the value of the same column, or the pair of the same key of a map, or
-    /// add different pairs for the same key. Equal new values are a conflict too, since the second
+    /// Both transactions replace the value of the same column, or replace or remove the pair of the same
+    /// key of a map, or add different pairs for the same key. Equal new values are a conflict too, since the second
     /// transaction may compute its value from the one that the first replaces, as for a counter.
     #[error("both transactions change the column {table}.{column} of the row {row}")]
     Column {
@@ -35,9 +35,10 @@ pub enum MergeConflict {
         /// The column.
         column: &'static str,
     },
-    /// One deletes a row that the other edits, both edit different versions of the row, or both insert
-    /// a row with the same uuid, be it into different tables. [`Transaction::detached_after`] gives
-    /// transactions without a client distinct uuids.
+    /// One deletes a row that the other edits, one inserts a row that the other writes, or both edit
+    /// different versions of the row. Two inserts with the same uuid conflict even if they are into
+    /// different tables. [`Transaction::detached_after`] gives transactions without a client distinct
+    /// uuids.
     #[error(
         "both transactions write the row {row} of {table}, and one deletes or inserts it, or they edit different versions of it"
     )]
@@ -47,8 +48,8 @@ pub enum MergeConflict {
         /// The row.
         row: Uuid,
     },
-    /// The other transaction read a row or looked up a key or range, and this one, whose operations
-    /// come first, changes what the other one found.
+    /// The other transaction read a row or looked up a key, a condition or a range, and this one, whose
+    /// operations come first, changes what the other one found.
     #[error(
         "one transaction is based on rows of {table}, and the other writes the row {row} first"
     )]
@@ -96,10 +97,10 @@ impl<D: Database> Transaction<D> {
     /// ```
     ///
     /// # Errors
-    /// A [`MergeConflict`] when both write the same value, when one deletes or inserts a row that the
-    /// other writes, when both edit different versions of a row, when the other transaction has read
-    /// what this one changes, or when their views are of different replicas. This transaction is
-    /// unchanged then, and each can be committed alone.
+    /// A [`MergeConflict`] when both write the same value, when one deletes a row that the other edits or
+    /// inserts a row that the other writes, when both edit different versions of a row, when the other
+    /// transaction has read what this one changes, or when their views are of different replicas. This
+    /// transaction is unchanged then, and each can be committed alone.
     pub fn merge(&mut self, other: &Self) -> Result<usize, MergeConflict> {
         if let (Some(own), Some(other)) = (&self.basis, &other.basis)
             && !own.is_same(other)

@@ -207,8 +207,9 @@ impl<D: Database> Transaction<D> {
 
     /// The time allowed for the commit, including the wait for a connection; `None` for no limit.
     ///
-    /// When the time limit passes, the client asks the server to cancel the transaction. The server may
-    /// have committed it before, so the outcome is unknown, unless the transaction was not sent yet.
+    /// When the time limit passes before the reply, the client asks the server to cancel the transaction.
+    /// The server may have committed it before, so the outcome is unknown, unless the transaction was
+    /// not sent yet.
     pub const fn timeout(&mut self, limit: Option<Duration>) -> &mut Self {
         self.timeout = limit;
         self

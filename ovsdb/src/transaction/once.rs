@@ -22,9 +22,11 @@ impl<D: Database> Transaction<D> {
     ///
     /// # Errors
     /// As [`commit`](Self::commit). The outcome stays unknown without such an insert, when the time
-    /// limit of an attempt passes (each has the whole limit), when the client is closed, after ten
-    /// attempts, and when a later attempt is refused for good, since the earlier one may still be on its
-    /// way to the server.
+    /// limit of an attempt passes (each has the whole limit), when the client or its runtime is closed,
+    /// after ten attempts, and when a later attempt is refused for good, since the earlier one may still
+    /// be on its way to the server. If the transaction [requires a current
+    /// replica](Self::require_current), it also stays unknown when the connection is lost, because no
+    /// later attempt is sent then.
     pub async fn commit_once(self) -> Result<Outcome, CommitError> {
         let sealed = self.sealed();
         let answer = sealed.send().await;

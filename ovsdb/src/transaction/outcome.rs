@@ -150,8 +150,8 @@ pub enum BuildError {
     /// A value that cannot be sent, such as a string with a NUL.
     #[error(transparent)]
     InvalidValue(#[from] InvalidValue),
-    /// The transaction was made by [`Transaction::detached`](super::Transaction::detached), without a
-    /// client that could send it.
+    /// The transaction was made without a client that could send it, as by
+    /// [`Transaction::detached`](super::Transaction::detached).
     #[error(
         "the transaction has no client to commit it: it was made by `Transaction::detached`, for tests"
     )]
@@ -487,7 +487,8 @@ impl Outcome {
 
     /// The row that an insert made, with the uuid that it has on the server.
     ///
-    /// With [`RowIdentity::ClientChosen`](super::RowIdentity::ClientChosen) this is `row` itself.
+    /// In a client with [`RowIdentity::ClientChosen`](super::RowIdentity::ClientChosen), this is `row`
+    /// itself.
     #[must_use]
     pub fn inserted<T: Table>(&self, row: Ref<T>) -> Option<Ref<T>> {
         self.inserted_uuid(row.uuid()).map(Ref::new)

@@ -91,7 +91,7 @@ impl<D: Database> Transaction<D> {
     ///
     /// Inserts, edits and deletes of single rows are visible to later reads. What
     /// [`update`](Self::update), [`mutate`](Self::mutate), and [`delete`](Self::delete) by a condition
-    /// change is not visible, since the server carries them out.
+    /// change is not visible: the server computes it at the commit.
     ///
     /// ```
     /// # #[cfg(feature = "nb")]
@@ -105,8 +105,8 @@ impl<D: Database> Transaction<D> {
     /// # }
     /// ```
     ///
-    /// It is a mistake, which the commit returns, if the transaction has no view
-    /// ([`BuildError::NoView`]), or the cache was started without the table
+    /// For a row that the transaction has not written, it is a mistake, which the commit returns, if the
+    /// transaction has no view ([`BuildError::NoView`]), or the cache was started without the table
     /// ([`BuildError::NotReplicated`]).
     pub fn get<T: Table<Database = D>>(&mut self, row: Ref<T>) -> Option<Arc<Row<T>>> {
         let uuid = row.uuid();
@@ -219,7 +219,8 @@ impl<D: Database> Transaction<D> {
     /// # Errors
     /// [`BuildError::NotFound`] when no row has the key, and [`BuildError::Several`] when more than one
     /// has. If the closure of [`Client::apply`] returns them, `apply` ends with that error. If it
-    /// continues, the commit verifies that still no row, or the same rows, have the key.
+    /// continues, the commit verifies that still no row, or the same rows, have the key; for an index by
+    /// a function, by the values of a map, or over reals, only that the rows found are unchanged.
     /// [`BuildError::NoView`], [`BuildError::NotReplicated`], [`BuildError::NoIndex`], and
     /// [`BuildError::NoSuchColumn`] when the server lacks the column of the key; the commit returns
     /// these too.
@@ -375,7 +376,8 @@ impl<D: Database> Transaction<D> {
         self.guarded(found, Some(condition.clone()), false, Guard::Key, has)
     }
 
-    /// Guards rows of the view, and returns them as the transaction leaves them.
+    /// Guards rows that were found in the view. Returns the rows that match once the transaction's own
+    /// writes are applied.
     fn guarded<T: Table<Database = D>>(
         &mut self,
         found: Vec<Arc<Row<T>>>,

@@ -12,7 +12,8 @@ impl<D: Database> Transaction<D> {
     ///
     /// Only this column is guarded, as by [`get`](Self::get), and only its value is sent with the
     /// guard. Use it for rows that many clients write to, such as a router with its policies, routes
-    /// and load balancers.
+    /// and load balancers. In a cache with [row versions](crate::CacheBuilder::row_versions), the guard of
+    /// a column of reals is the row's version, as for [`get`](Self::get).
     ///
     /// ```
     /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]

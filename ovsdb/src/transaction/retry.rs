@@ -156,7 +156,7 @@ fn after_refusal(refusal: &Refusal) -> Retry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RetryPolicy {
-    /// The greatest number of times the closure is run.
+    /// The greatest number of times the closure is run; it is run at least once.
     pub tries: usize,
     /// The wait before the second run; it doubles before each further one.
     pub min_wait: Duration,

@@ -9,8 +9,8 @@ use crate::value::{Atom, ColumnValue, Datum, Uuid};
 /// A row that the transaction writes.
 #[derive(Debug, Clone)]
 pub(super) struct Written<T> {
-    /// The row in the view, or else as the caller read it; `None` when the transaction inserts it, or its
-    /// values are not known.
+    /// The row in the view, or the version that the caller read and edits; `None` when the transaction
+    /// inserts it, or its values are not known.
     pub(super) before: Option<Arc<Row<T>>>,
     /// The row before the operations that further edits may still change.
     pub(super) base: Option<Arc<Row<T>>>,

@@ -132,7 +132,8 @@ impl<D: Database> Transaction<D> {
             let known = known.and_then(|table| table.columns.get(info.name));
             let omitted = match known.filter(|known| info.kind.accepts(&known.kind)) {
                 Some(known) => column.is_default(&known.kind),
-                // The server lacks the column, so replicas read it as the struct's default.
+                // The server lacks the column, so replicas read it as the struct's default; or no schema
+                // is known.
                 None => nothing
                     .get_or_insert_with(T::default)
                     .column(index)
@@ -213,7 +214,7 @@ impl<D: Database> Transaction<D> {
     }
 
     /// Reads the rows that meet all clauses; [`Outcome::rows`](super::Outcome::rows) returns them.
-    #[must_use = "the rows are read from the outcome by this"]
+    #[must_use = "pass this to `Outcome::rows` to read the selected rows"]
     pub fn select<T: Table<Database = D>>(&mut self, rows: impl Into<AllOf<T>>) -> Selection<T> {
         let conditions = self.clauses(rows.into());
         let server = self.origin.schema();

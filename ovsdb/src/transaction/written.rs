@@ -13,7 +13,7 @@ use crate::value::{Datum, Set, Uuid, Value, read_datum};
 
 /// An operation on a table, with the table's types; [`Transaction::operations_on`] lists them.
 ///
-/// What the struct `T` lacks is left out, such as columns that only the database has.
+/// Columns that the struct `T` lacks are left out of inserted, updated and compared rows.
 /// [`Transaction::operations`] has everything.
 ///
 /// ```

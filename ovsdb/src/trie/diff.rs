@@ -1,8 +1,8 @@
 //! The difference between two tries.
 //!
 //! A trie and a clone that was changed share every node that was not changed, and shared nodes are
-//! skipped. So the cost is proportional to the changes and not to the size. Two tries that share
-//! nothing, such as the two copies of a double-buffered table, are walked completely.
+//! skipped. So the cost is proportional to the changes and not to the size. Nodes that are not shared
+//! are walked even if their entries are equal, as in the two copies of a double-buffered table.
 
 use ecow::EcoVec;
 

@@ -290,7 +290,7 @@ pub trait Atomic:
     }
 }
 
-/// Reads a uuid outside an atom: a bare string.
+/// Reads a uuid from a bare string, such as the one after the tag in `["uuid", "..."]`.
 pub(crate) fn read_uuid(reader: &mut Reader<'_>) -> Result<Uuid, DecodeError> {
     let offset = reader.offset();
     parse_uuid(&reader.string()?, offset)

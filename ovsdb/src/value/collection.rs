@@ -100,7 +100,7 @@ pub(super) fn decode_one<A: Atomic>(reader: &mut Reader<'_>) -> Result<Option<A>
 const MOST_EXPECTED: usize = 64;
 
 /// Reads values by `next`, separated by commas, up to a closing `]]`. If there are as many as expected,
-/// they are allocated once, with their exact size.
+/// and at most [`MOST_EXPECTED`], they are allocated once, with their exact size.
 fn plain_list<T: Clone>(
     reader: &mut Reader<'_>,
     mut next: impl FnMut(&mut Reader<'_>) -> Option<T>,

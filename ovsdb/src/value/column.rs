@@ -91,7 +91,7 @@ impl fmt::Display for ColumnKind {
     }
 }
 
-/// A column's value with its type erased: the operations that the replica needs.
+/// A column's value with its type erased: the operations that replicas and transactions need.
 ///
 /// This crate implements it for every [`Atomic`] type and for an [`Option`], a [`Set`] and a [`Map`]
 /// of them. No other crate can.
@@ -112,8 +112,9 @@ pub trait ColumnValue: Prefetch + fmt::Debug + Send + Sync {
     fn decode(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError>;
 
     /// Applies the change that an update2 message makes to the column (ovsdb-server(7), "Update2
-    /// Notification"). The message has the new value if this type holds at most one atom, otherwise a
-    /// difference.
+    /// Notification"). A type that holds at most one atom reads the new value. A set or a map reads a
+    /// difference, so where the server's column has `max` 1, and the message the new value, use
+    /// [`decode`](Self::decode).
     ///
     /// # Errors
     /// When the value in the message is of another type, has too many elements, or is malformed.

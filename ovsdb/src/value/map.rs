@@ -299,7 +299,7 @@ impl<Q: Ord + ?Sized, K: Ord + Borrow<Q>, V> Index<&Q> for Map<K, V> {
     /// When the map does not have the key, like the standard maps; [`get`](Map::get) returns `None`.
     #[track_caller]
     fn index(&self, key: &Q) -> &V {
-        self.get(key).expect("the map has the key")
+        self.get(key).expect("the map does not have the key")
     }
 }
 

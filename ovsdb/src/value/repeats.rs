@@ -48,9 +48,9 @@ impl Repeats {
     }
 }
 
-/// How many strings [`Strings`] keeps.
+/// How many hashes of strings are kept, and at most how many strings that occurred again.
 const STRINGS: usize = 4096;
-/// How many of the last strings are kept.
+/// How many of the last new strings are kept too.
 const RECENT: usize = 8;
 /// Longer strings rarely repeat, and hashing them is expensive.
 const LONGEST: usize = 128;

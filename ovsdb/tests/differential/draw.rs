@@ -708,7 +708,7 @@ impl Draw<'_> {
         let mut elements: Vec<String> = Vec::new();
         for _ in 0..count {
             let key = self.atom(&column.key);
-            // 2 and 2.0 are the same number, and a name may be another name for a uuid.
+            // Only texts are compared, so two forms of one key pass: 2 and 2.0, or a name and a uuid.
             if keys.contains(&key) && !self.mistake(10) {
                 continue;
             }

@@ -276,8 +276,8 @@ fn comparable(a: &mut Vec<Part>, b: &mut Vec<Part>) {
     }
 }
 
-/// Whether a waiting transaction was carried out: a client got a reply to a request before its last
-/// one.
+/// Whether a waiting transaction was carried out: a client got a reply to another request than the one of
+/// this step.
 fn went_on(step: &Step, all: &[Vec<Value>]) -> bool {
     let asked: Value = serde_json::from_str(&step.message()).unwrap_or_default();
     let replies = all.iter().enumerate().flat_map(|(client, messages)| {

@@ -448,7 +448,8 @@ fn calculated(number: &Atom, mutator: &str, operand: &Atom) -> Result<Atom, Erro
     }
 }
 
-/// Products of positive numbers that ovsdb-server wrongly reports as too large.
+/// Whether both numbers are positive and ovsdb-server reports their product as too large. It does so for
+/// a few products that fit.
 const fn is_reported_as_too_large(a: i64, b: i64) -> bool {
     a > 0 && b > 0 && a >= i64::MAX / b
 }

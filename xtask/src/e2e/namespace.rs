@@ -58,7 +58,8 @@ impl Namespace {
         self.compute_checksums(interface)
     }
 
-    /// Brings up an interface that only forwards; the kernel sends nothing on it by itself.
+    /// Brings up an interface without an IPv6 link-local address, so that the kernel sends nothing on it by
+    /// itself.
     pub(super) fn bring_up(&self, interface: &str) -> Result {
         self.ip(&format!("link set {interface} addrgenmode none up"))
             .map(drop)

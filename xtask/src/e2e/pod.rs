@@ -27,7 +27,7 @@ pub(super) struct Attachment {
     pub(super) interface: String,
     /// The MTU of the interface.
     pub(super) mtu: Option<i64>,
-    /// The interface's addresses and routes.
+    /// The interface's MAC address, addresses and routes.
     pub(super) grant: Grant,
 }
 

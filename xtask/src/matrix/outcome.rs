@@ -93,7 +93,7 @@ impl Outcome {
         }
     }
 
-    /// Whether it failed, or had no tests.
+    /// Whether it failed, or ran neither tests nor scenarios.
     pub(super) fn failed(&self) -> bool {
         !self.succeeded || self.files.passed + self.scenarios.passed == 0
     }

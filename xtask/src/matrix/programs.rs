@@ -173,7 +173,7 @@ impl Programs {
         .map(|(name, folder)| (name, folder.display().to_string()))
     }
 
-    /// The variables for a shell that was started while another release may have been selected.
+    /// The variables for a shell. They lead to this release even while another one is selected.
     pub(super) fn assignments(&self) -> String {
         let mut assignments = format!("PATH={}:$PATH ", self.scripts().display());
         for (name, value) in self.files() {

@@ -236,8 +236,7 @@ fn put(
     switched: &mut Switched,
 ) {
     pieces.sort_by_key(|piece| (piece.at, piece.order));
-    // How many bytes were inserted before each place, with and without those inserted at the place
-    // itself.
+    // The place of each piece, and how many bytes were inserted up to and including the piece.
     let mut shifts: Vec<(usize, usize)> = Vec::new();
     let (mut done, mut added) = (0, 0);
     for piece in pieces {

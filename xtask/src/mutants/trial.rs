@@ -293,7 +293,7 @@ fn run(
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(20));
     };
-    // Kill the processes that it started, and the group itself if it did not end.
+    // Kill the processes that the tests started, and the tests themselves if they did not end.
     let _ = Command::new("kill")
         .args(["-KILL", "--", &group_of_processes])
         .stderr(Stdio::null())

@@ -1,4 +1,5 @@
-//! A cache under test, in a separate process: it prints a line of JSON each time that it shows a new heartbeat.
+//! A cache under test, in a separate process: it prints a line of JSON each time that it shows a change of the row
+//! with the heartbeats.
 //! A line on its input names a file with a dump, with which it compares its rows.
 
 use std::collections::BTreeSet;

@@ -18,7 +18,7 @@ use crate::failure::Failure;
 
 /// Writes a node's Open_vSwitch database: bridges and their mappings, and pods' interfaces
 ///
-/// Every command can be repeated: it writes only what is missing.
+/// Every command can be repeated: it writes only what differs from the request.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -149,7 +149,7 @@ struct InterfaceName {
     /// The id of the pod's sandbox (container)
     #[arg(long, value_name = "ID")]
     sandbox: String,
-    /// The index of the pod's end of the veth pair; not used for the default network
+    /// The index of the pod's end of the veth pair; omit it for the default network
     #[arg(long, value_name = "INDEX", group = "host_end")]
     ifindex: Option<u32>,
     /// The name of the host's end, instead of the name made from the sandbox and the index

@@ -96,7 +96,7 @@ impl Wait {
     }
 }
 
-/// Adds the late chassis to the error, if the hypervisors were waited for. Only then is the southbound
+/// Adds the late chassis to the error if chassis, not ovn-northd, are late. Only then is the southbound
 /// database needed.
 async fn explain(error: ProgressError, southbound: Connection) -> ProgressError {
     let ProgressError::TimedOut(mut behind) = error else {

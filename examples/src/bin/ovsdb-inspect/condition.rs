@@ -8,8 +8,8 @@ use ovsdb::protocol::Function;
 use ovsdb::schema::{AtomicType, BaseType, ColumnSchema};
 use ovsdb::value::{Atom, Datum};
 
-/// The functions. The first one in the text counts; some begin like others, so of several at one place the
-/// longest counts.
+/// The functions. The first one in the text counts. `<` is also the beginning of `<=`, so of several at one
+/// place the longest counts.
 const FUNCTIONS: [(&str, Function); 8] = [
     ("==", Function::Equal),
     ("!=", Function::NotEqual),
@@ -44,7 +44,7 @@ pub(crate) fn parse(
 /// Parses a value of the column's type, as far as the text allows.
 fn datum(column: Option<&ColumnSchema>, text: &str) -> Datum {
     let Some(kind) = column.map(|column| &column.kind) else {
-        // A column of every table, or an unknown one.
+        // `_uuid` or `_version`, which no schema lists, or an unknown column.
         return text
             .parse::<Uuid>()
             .map_or_else(|_| text.into(), Datum::from);

@@ -26,7 +26,7 @@ impl Source {
             let schema = read_schema(argument)?;
             return Ok(Self::Memory { schema });
         }
-        // A file whose name contains `=` can be served, but not created.
+        // An existing file whose name contains `=` is served as it is.
         if !Path::new(argument).exists()
             && let Some((path, schema)) = argument.rsplit_once('=')
         {

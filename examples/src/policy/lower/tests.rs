@@ -188,7 +188,7 @@ fn rules_become_the_matches_of_today() {
         let expected: Vec<_> = expected
             .into_iter()
             .map(|(id, text)| {
-                // The protocol comes before the block.
+                // In an id, the protocol comes before the index of the block.
                 (format!("Egress:0:{id}"), text.to_owned())
             })
             .collect();

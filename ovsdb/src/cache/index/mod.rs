@@ -78,8 +78,8 @@ impl<A: Atomic> Elements for Option<A> {
 /// Computes the keys of a row, each once.
 type Keys<K> = dyn for<'a> Fn(&'a dyn ErasedRow) -> Cow<'a, [K]> + Send + Sync;
 
-/// Boxes the function that computes the keys. The bound on `keys` makes the compiler infer that a
-/// closure takes rows of any lifetime.
+/// Erases the type of the function that computes the keys. The bound on `keys` makes the compiler infer
+/// that a closure takes rows of any lifetime.
 fn erase<K: Key>(
     keys: impl for<'a> Fn(&'a dyn ErasedRow) -> Cow<'a, [K]> + Send + Sync + 'static,
 ) -> Arc<Keys<K>> {

@@ -191,8 +191,8 @@ impl<K: Ord + Clone> Treap<K> {
             Bound::Excluded(end) => key.borrow() >= end,
             Bound::Unbounded => false,
         };
-        // The path to each end of the range has the nodes within the range that are yielded from
-        // that end.
+        // The stack for each end holds the nodes on the path to that end, without those beyond it.
+        // `left` stops the iteration at the other end.
         let (mut front, mut before) = (Path::new(), 0);
         let mut link = &self.root;
         while let Some(node) = link {
@@ -231,7 +231,7 @@ type Path<'a, K> = SmallVec<[&'a Node<K>; 64]>;
 /// Pairs in order.
 #[derive(Debug)]
 pub(in crate::cache) struct Range<'a, K> {
-    /// The nodes still to be yielded from the front; the last one is next.
+    /// The stack of the iteration from the front: the last node is next.
     front: Path<'a, K>,
     back: Path<'a, K>,
     left: usize,

@@ -82,7 +82,7 @@ fn uuid(number: usize) -> Uuid {
     Uuid::from_u128(0x1000_0000_0000_4000_8000_0000_0000_0000 + number as u128)
 }
 
-/// The updates of the table `Item`, of rows by their numbers.
+/// Updates of the table `Item`: the number of each row, and the JSON of its change.
 fn items(changes: &[(usize, String)]) -> String {
     let rows = changes
         .iter()

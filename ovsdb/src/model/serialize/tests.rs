@@ -1,4 +1,5 @@
-//! Rows and values with columns of every shape are equal after they were serialized and deserialized.
+//! Rows with columns of every shape, and values of every shape, are equal after they were serialized and
+//! deserialized.
 
 use std::fmt::Debug;
 

@@ -45,8 +45,8 @@ pub(super) struct Connection {
 
 /// The state of a connection from which nothing more is read.
 struct Ended {
-    /// When reading ended, or when the output that a fault delays is due. If the client closed its end:
-    /// when something was last sent to it.
+    /// When the time limit began: when reading ended, or when the output that a fault delays is due. After
+    /// the client closed its end, the limit begins again whenever something was sent to it.
     since: tokio::time::Instant,
     /// Why the server closes the connection; `None` if the client closed its end.
     reason: Option<String>,

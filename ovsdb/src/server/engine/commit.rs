@@ -428,7 +428,8 @@ fn values_of(row: &Row, def: &TableDef, ids: &[ColumnId]) -> String {
     list(&values)
 }
 
-/// A value in the form of command lines; in brackets if its column can hold several.
+/// A value in the form of command lines: in brackets, or a map in braces, if it is empty or its column
+/// can hold several.
 fn english_value(cell: &Cell, several: bool) -> String {
     match cell {
         Cell::One(one) if several => format!("[{}]", English(one)),

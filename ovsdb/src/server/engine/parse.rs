@@ -200,7 +200,7 @@ pub(crate) fn text_of(raw: Raw<'_>) -> Cow<'_, str> {
 pub(crate) struct Context<'t> {
     /// The names of a transaction's rows; `None` where values cannot name rows.
     pub(super) names: Option<(&'t mut Symbols, &'t mut fastrand::Rng)>,
-    /// Values to share allocations with; `None` for values that are not stored.
+    /// Values to share allocations with; `None` to share none.
     pub(super) repeats: Option<&'t mut Repeats>,
 }
 

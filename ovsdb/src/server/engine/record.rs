@@ -378,7 +378,7 @@ fn read_cells(
 }
 
 /// The value after a difference is applied: the symmetric difference of both. In a map, a pair whose key
-/// exists with another value replaces it.
+/// exists with another value replaces that value.
 fn patch(old: &Cell, difference: &Cell) -> Cell {
     match (old, difference) {
         (Cell::Map(old), Cell::Map(difference)) => {

@@ -22,7 +22,7 @@ pub(super) struct Repeats {
 #[derive(Debug)]
 struct Kept {
     strings: crate::value::Repeats,
-    /// Hashes of maps that were seen once.
+    /// For each place, a part of the hash of the last map that was not found in `maps`.
     seen: Vec<u32>,
     /// Maps that were seen more than once.
     maps: Vec<Map<Atom, Atom>>,

@@ -537,7 +537,8 @@ impl<'a> Transaction<'a> {
         })
     }
 
-    /// The change of a row of any table; `None` when the row does not exist.
+    /// The change of a row of any table, also of a row that the transaction has deleted; `None` when there
+    /// is no such row.
     pub(super) fn find_change(&mut self, table: TableId, uuid: Uuid) -> Option<&mut Change> {
         match self.written[table].rows.entry(uuid) {
             Entry::Occupied(known) => Some(known.into_mut()),

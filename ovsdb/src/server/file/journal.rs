@@ -44,8 +44,8 @@ struct State {
     position: Position,
     /// Set while a compaction runs.
     compaction: Option<Backlog>,
-    /// Why nothing can be appended any more: the contents of the disk are unknown, or the server has
-    /// ended.
+    /// Why nothing can be appended any more: the contents of the disk are unknown, or the journal was
+    /// closed.
     broken: Option<String>,
     /// Why records that were appended may not be on disk. A sync after a failed one may succeed although
     /// they are lost, so no sync is tried any more.
@@ -116,7 +116,8 @@ impl FileJournal {
     }
 
     /// Whether the file has grown enough to be compacted: it is above 10 MiB, more than twice as large as
-    /// `base`, and has at least 100 records (like ovsdb-server(1), `ovsdb-server/compact`).
+    /// `base`, and has at least 100 records (like ovsdb-server(1), `ovsdb-server/compact`). False while a
+    /// compaction runs, and when nothing can be appended any more.
     pub(crate) fn has_grown(&self) -> bool {
         let state = self.state();
         state.compaction.is_none()

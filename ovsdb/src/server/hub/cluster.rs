@@ -76,7 +76,7 @@ impl Hub {
         changed
     }
 
-    /// Applies an entry that another member has appended.
+    /// Applies the next entry of the log.
     fn apply(&mut self, name: &Arc<str>, entry: Entry, now: Now) {
         let Some(hosted) = self.databases.get_mut(name) else {
             return;

@@ -73,7 +73,7 @@ impl Hub {
         }
     }
 
-    /// Forgets the transactions from which monitors could be resumed.
+    /// Forgets the transactions from which monitors could be resumed, except the last one.
     ///
     /// # Errors
     /// When there is no such database.

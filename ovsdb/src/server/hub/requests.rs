@@ -277,8 +277,8 @@ impl Hub {
         true
     }
 
-    /// Tries waiting transactions again: all of them if the database has changed, otherwise those whose
-    /// time limit has passed.
+    /// Tries waiting transactions again: all of them if the database or the cluster has changed, otherwise
+    /// those whose time limit has passed.
     pub(super) fn retry(&mut self, database: &Arc<str>, now: Now, changed: bool) {
         let Some(hosted) = self.databases.get_mut(database) else {
             return;

@@ -33,13 +33,13 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    /// The server refused the monitor, and would refuse it again.
+    /// The server lacks what the monitor needs: trying again helps only after something has changed.
     pub(super) const fn refuse(&mut self) {
         self.refused = true;
         self.retry_at = None;
     }
 
-    /// The server refused the monitor for a reason that may be temporary.
+    /// The monitor could not be started, for a reason that may be temporary.
     pub(super) fn refuse_for_now(&mut self, now: Duration, backoff: Backoff) {
         self.wait = (self.wait * 2).clamp(backoff.min, backoff.max);
         self.refused = true;

@@ -16,7 +16,8 @@ pub const MAX_DEPTH: u32 = 1000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DecodeError {
-    /// The byte of the message at which decoding stopped.
+    /// The byte of the message at which decoding stopped. For a malformed uuid or a number out of range,
+    /// the byte at which the value starts.
     pub offset: usize,
     /// What was wrong there.
     pub kind: DecodeErrorKind,
@@ -33,9 +34,9 @@ pub struct DecodeError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DecodeErrorKind {
-    /// The text ended within a value.
+    /// The text ended before a value or within one.
     UnexpectedEnd,
-    /// Another value was found where this was expected.
+    /// Something else was found where this was expected.
     Expected(&'static str),
     /// Text follows the value.
     TrailingText,
@@ -43,11 +44,11 @@ pub enum DecodeErrorKind {
     TooDeep,
     /// The number is malformed.
     BadNumber,
-    /// A number beyond the range of a double.
+    /// A number beyond the range of a double, or with an exponent that ovsdb-server refuses.
     NumberOutOfRange,
     /// The escape sequence does not exist in JSON, or is half of a surrogate pair.
     BadEscape,
-    /// A control character is not escaped, as JSON requires.
+    /// A control character lacks the escape that JSON requires.
     ControlCharacter,
     /// A string contains a NUL, which OVSDB does not allow.
     Nul,

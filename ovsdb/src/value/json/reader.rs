@@ -496,7 +496,8 @@ impl<'a> Reader<'a> {
     /// Skips one value, checks that it is well formed, and returns its text.
     ///
     /// # Errors
-    /// When the value is malformed, or nested too deep.
+    /// When the next value is missing or malformed, is nested too deep, or has a NUL or a number out of
+    /// range.
     pub fn skip(&mut self) -> Result<Raw<'a>> {
         self.peek();
         let start = self.position;

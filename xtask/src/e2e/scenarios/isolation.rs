@@ -1,9 +1,8 @@
 //! No packets pass from one network to another.
 //!
-//! A pod sends to the MAC and IP addresses of a pod of another network on the same node: once as if it were
-//! on the same segment and, if its network has a router, once through the router. Then packets of another
-//! length are sent within that other network; their arrival shows that the capture would have seen the first
-//! ones.
+//! A pod sends to a pod of another network on the same node: to its MAC address, as if it were on the same
+//! segment, and through the router, if the sender's network has one. Then packets of another length are sent
+//! within that other network; their arrival shows that the capture would have seen the first ones.
 
 use crate::Result;
 use crate::e2e::capture::Capture;

@@ -288,7 +288,7 @@ fn a_transaction_that_changes_nothing_sends_no_update() {
         assert_eq!(test.read(watcher), "", "{operations}");
         assert_eq!(test.journal.len(), written, "{operations}");
     }
-    // A weak reference to no row is not stored, and yet the row gets another version.
+    // A weak reference to a row that does not exist is not stored, but the row gets another version.
     let unknown = r#"{"op":"update","table":"Root","where":[["name","==","a"]],"row":{"peers":["uuid","00000000-0000-0000-0000-000000000007"]}}"#;
     transact(&mut test, unknown);
     let told = test.read(watcher);
