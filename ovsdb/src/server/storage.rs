@@ -82,13 +82,13 @@ impl Storage {
     /// already, waits for it and then compacts again.
     ///
     /// # Errors
-    /// Those of [`Compaction::finish`].
+    /// Those of [`Compaction::finish`], and when nothing can be written to the file any more.
     pub(super) async fn compact(self: &Arc<Self>, shared: &Arc<Shared>) -> std::io::Result<()> {
         loop {
             let ended = self.compacting.notified();
             let mut ended = std::pin::pin!(ended);
             ended.as_mut().enable();
-            match self.begin_compaction(shared) {
+            match self.begin_compaction(shared)? {
                 Begun::Compaction(compaction, database) => {
                     let date = now().date;
                     let running = (compaction, Ended(self.clone()));
@@ -110,17 +110,17 @@ impl Storage {
         }
     }
 
-    fn begin_compaction(&self, shared: &Shared) -> Begun {
+    fn begin_compaction(&self, shared: &Shared) -> std::io::Result<Begun> {
         // The database is copied under the lock under which the compaction begins. So each later commit,
         // which the copy lacks, is appended to the new file too.
         let hub = shared.hub();
         let Some(database) = hub.database(&self.name) else {
-            return Begun::NotServed;
+            return Ok(Begun::NotServed);
         };
-        match self.journal.begin_compaction() {
+        Ok(match self.journal.begin_compaction()? {
             Some(compaction) => Begun::Compaction(compaction, Box::new(database.clone())),
             None => Begun::Busy,
-        }
+        })
     }
 
     /// Waits until everything that was committed is on disk.
@@ -168,7 +168,9 @@ async fn run(storage: Weak<Storage>, shared: Weak<Shared>) {
             // In a task of its own, so that transactions that wait for the disk do not wait for the
             // compaction.
             tokio::spawn(async move {
-                if let Err(error) = storage.compact(&shared).await {
+                if let Err(error) = storage.compact(&shared).await
+                    && !shared.is_stopped()
+                {
                     storage.journal.postpone_compaction();
                     tracing::warn!(database = %storage.name, %error, "a database cannot be compacted");
                 }

@@ -135,16 +135,23 @@ impl FileJournal {
 
     /// Begins a compaction: from now on, appended records are remembered for the new file. Returns
     /// `None` while another compaction runs.
-    pub(crate) fn begin_compaction(&self) -> Option<Compaction> {
+    ///
+    /// # Errors
+    /// When nothing can be appended any more. In particular, another server may have opened the file once the
+    /// journal was closed.
+    pub(crate) fn begin_compaction(&self) -> io::Result<Option<Compaction>> {
         let mut state = self.state();
+        if let Some(broken) = &state.broken {
+            return Err(io::Error::other(broken.clone()));
+        }
         if state.compaction.is_some() {
-            return None;
+            return Ok(None);
         }
         state.compaction = Some(Backlog::default());
-        Some(Compaction {
+        Ok(Some(Compaction {
             new: beside(&state.path, "compact"),
             journal: self.clone(),
-        })
+        }))
     }
 }
 
@@ -388,8 +395,10 @@ mod tests {
             drop(state);
             assert_eq!(journal.has_grown(), has_grown, "{length} {base} {records}");
         }
-        let _compaction = journal.begin_compaction().expect("no other one runs");
-        assert!(!journal.has_grown() && journal.begin_compaction().is_none());
+        let compaction = journal.begin_compaction().expect("an open journal");
+        let _compaction = compaction.expect("no other one runs");
+        let another = journal.begin_compaction().expect("an open journal");
+        assert!(!journal.has_grown() && another.is_none());
         journal.state().compaction = None;
         assert!(journal.has_grown());
         journal.postpone_compaction();
@@ -461,6 +470,18 @@ mod tests {
             rename_new(&new, &path).expect("renamed, or there already");
             assert_eq!(fs::read_to_string(&path).expect("a file"), "first");
         }
+    }
+
+    #[test]
+    fn a_journal_that_was_closed_is_not_compacted() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("things.db");
+        let opened = create(&path, SCHEMA, 1).expect("a file");
+        opened.journal.close();
+        drop(opened.lock);
+        // Another server opens the file now.
+        assert!(opened.journal.begin_compaction().is_err());
+        assert_eq!(fs::read_dir(&folder).expect("a folder").count(), 2);
     }
 
     #[test]
@@ -538,6 +559,7 @@ mod tests {
         };
         let compaction = journal
             .begin_compaction()
+            .expect("an open journal")
             .expect("no other compaction runs");
         compaction.finish(SCHEMA, &empty).expect("compacted");
         let rows = (1..=ROWS as u128).map(|number| {
@@ -554,6 +576,7 @@ mod tests {
         };
         let compaction = journal
             .begin_compaction()
+            .expect("an open journal")
             .expect("no other compaction runs");
         let mut outcome = Ok(());
         let allocated = allocation_counter::measure(|| outcome = compaction.finish(SCHEMA, &whole));
