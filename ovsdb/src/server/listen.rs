@@ -5,6 +5,7 @@ mod local;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -226,11 +227,15 @@ impl Accept for TcpListener {
     }
 }
 
-/// Listens on a unix socket. A socket file that is left over from a server that has ended is replaced.
+/// Listens on a unix socket. A socket file that is left over from a server that has ended is replaced; any
+/// other file stays, and is an error.
 pub(super) async fn bind_unix(path: &Path) -> io::Result<Listener<UnixSocket>> {
     let listener = match UnixListener::bind(path) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            if UnixStream::connect(path).await.is_ok() {
+            let connected = UnixStream::connect(path).await;
+            let refused = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+            let is_socket = std::fs::symlink_metadata(path)?.file_type().is_socket();
+            if !is_socket || !connected.is_err_and(refused) {
                 return Err(error);
             }
             std::fs::remove_file(path)?;
@@ -317,6 +322,11 @@ mod tests {
         let path = folder.path().join("socket");
         drop(std::os::unix::net::UnixListener::bind(&path).expect("a socket"));
         let socket = bind_unix(&path).await.expect("replaced");
+        let file = path.with_extension("txt");
+        std::fs::write(&file, "a database").expect("written");
+        let error = bind_unix(&file).await.expect_err("not a socket");
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(std::fs::read_to_string(&file).expect("kept"), "a database");
         let error = bind_unix(&path).await.expect_err("in use");
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
         drop(socket);
