@@ -97,16 +97,16 @@ impl Hub {
 
     /// Handles the outcome of a forwarded transaction. The caller has applied its changes before.
     pub(crate) fn handle_forwarded(&mut self, name: &str, forward: Forward, outcome: Forwarded) {
-        if !matches!(outcome, Forwarded::NotSent)
-            && let Some(session) = self.sessions.get_mut(&forward.session)
-        {
-            session.forwarded = session.forwarded.saturating_sub(1);
-        }
-        // A session that is being closed gets no more updates. It must not get the reply either,
-        // because a reply promises that the transaction's updates were sent.
-        let session = self.sessions.get(&forward.session);
-        if session.is_some_and(|session| session.closing.is_some()) {
-            return;
+        if let Some(session) = self.sessions.get_mut(&forward.session) {
+            let is_closing = session.closing.is_some();
+            if is_closing || !matches!(outcome, Forwarded::NotSent) {
+                session.forwarded = session.forwarded.saturating_sub(1);
+            }
+            // A session that is being closed gets no more updates. It must not get the reply either,
+            // because a reply promises that the transaction's updates were sent.
+            if is_closing {
+                return;
+            }
         }
         match outcome {
             Forwarded::Done(results) => self.reply(forward.session, &forward.id, results),

@@ -406,4 +406,17 @@ fn transactions_of_a_database_that_is_removed_get_an_outcome() {
         assert!(test.read(client).contains(r#""error":"canceled""#));
         assert!(test.hub.poll_close(client).is_none());
     }
+
+    // A session that is being closed owes nothing for a transaction that was not sent.
+    let mut test = Test::relay();
+    let client = test.connect();
+    for n in 1..=2 {
+        assert_eq!(test.insert(client, n, "forwarded", false), "");
+    }
+    for outcome in [Forwarded::Unknown, Forwarded::NotSent] {
+        assert!(test.hub.owes_reply(client));
+        let forward = test.hub.poll_forward("D").expect("a transaction");
+        test.hub.handle_forwarded("D", forward, outcome);
+    }
+    assert!(!test.hub.owes_reply(client) && test.hub.poll_forward("D").is_none());
 }
