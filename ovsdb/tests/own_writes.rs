@@ -475,6 +475,12 @@ async fn a_detached_transaction_on_a_view_can_be_read() {
         1,
         "the guard is not an operation of the transaction"
     );
+    // Without a view too, rows that are edited are rows that the transaction knows.
+    let mut txn = Transaction::detached();
+    assert!(txn.edit(&a, |a| a.total = 6));
+    let rows = txn.peek().rows::<Item>();
+    let totals: Vec<_> = rows.map(|row| (row.uuid(), row.total)).collect();
+    assert_eq!(totals, [(a.uuid(), 6)]);
 }
 
 /// A condition on another column than `_uuid` makes the server read every row of the table.

@@ -554,7 +554,7 @@ impl<'t, D: Database> Peek<'t, D> {
     }
 
     /// All rows of a table, as the transaction leaves them: first the rows of the view, then those that
-    /// the transaction inserts.
+    /// the transaction inserts, or edits without having them in a view.
     #[track_caller]
     pub fn rows<T: Table<Database = D>>(self) -> impl Iterator<Item = &'t Row<T>> {
         let overlay = &self.txn.overlay;
@@ -566,13 +566,11 @@ impl<'t, D: Database> Peek<'t, D> {
             Some(written) => written.now.as_deref(),
             None => Some(row),
         });
-        let inserted = touched.into_iter().flat_map(|touched| {
-            let own = touched
-                .order
-                .iter()
-                .filter_map(|uuid| touched.written.get(uuid));
-            own.filter(|written| written.is_inserted)
+        let own = touched.into_iter().flat_map(|touched| {
+            let written = touched.order.iter();
+            let written = written.filter_map(|uuid| touched.written.get_key_value(uuid));
+            written.filter(|(uuid, _)| overlay.before::<T>(**uuid).is_none())
         });
-        view.chain(inserted.filter_map(|written| written.now.as_deref()))
+        view.chain(own.filter_map(|(_, written)| written.now.as_deref()))
     }
 }
