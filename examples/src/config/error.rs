@@ -138,7 +138,7 @@ pub enum ConfigErrorKind {
     /// Only layer2 networks have this member.
     #[error("is for layer2 networks only")]
     OnlyOnLayer2,
-    /// Two subnets of a network that overlap.
+    /// Two subnets of a network that overlap, or one that overlaps a subnet that OVN-Kubernetes itself uses.
     #[error("{first} and {second} overlap")]
     SubnetOverlap {
         /// One.

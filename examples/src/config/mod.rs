@@ -183,6 +183,13 @@ const MEMBERS: &[(&str, Shape)] = &[
 /// The join subnets of a network that does not set any.
 const JOIN_SUBNETS: &str = "100.65.0.0/16,fd99::/64";
 
+/// The subnets that OVN-Kubernetes itself uses by default: the join and the masquerade subnets of the cluster's
+/// default network.
+const RESERVED_SUBNETS: &str = "100.64.0.0/16,fd98::/64,169.254.169.0/29,fd69::/125";
+
+/// The subnets by which it connects the nodes' routers by default.
+const TRANSIT_SUBNETS: &str = "100.88.0.0/16,fd97::/64";
+
 /// The plug-in's name.
 const TYPE: &str = "ovn-k8s-cni-overlay";
 
@@ -454,7 +461,7 @@ fn read_current(members: &Members<'_>, config: &mut NetworkConfig) -> Result<()>
         "primary" => return fail("role", ConfigErrorKind::PrimaryNotSupported),
         other => return fail("role", ConfigErrorKind::BadRole(other.to_owned())),
     }
-    read_join_subnet(members, config)?;
+    check_reserved_subnets(members, config)?;
     for name in [
         "reservedSubnets",
         "infrastructureSubnets",
@@ -472,9 +479,10 @@ fn read_current(members: &Members<'_>, config: &mut NetworkConfig) -> Result<()>
     Ok(())
 }
 
-/// Checks the join subnets: a localnet network must not set any. In a layer2 or layer3 network, they must
-/// not overlap the subnets of this network.
-fn read_join_subnet(members: &Members<'_>, config: &NetworkConfig) -> Result<()> {
+/// Checks the join subnets: a localnet network must not set any. Other networks' join subnets must not overlap
+/// those that OVN-Kubernetes itself uses, nor may their pods' subnets overlap any of these, except those within
+/// an excluded range. The subnets of the cluster's own pods and services are unknown here, and not checked.
+fn check_reserved_subnets(members: &Members<'_>, config: &NetworkConfig) -> Result<()> {
     let text = members.text("joinSubnet")?.unwrap_or_default();
     let given = plain_subnets("joinSubnet", &text)?;
     if config.topology == Topology::Localnet {
@@ -488,12 +496,30 @@ fn read_join_subnet(members: &Members<'_>, config: &NetworkConfig) -> Result<()>
     } else {
         given
     };
+    let mut reserved = plain_subnets("subnets", RESERVED_SUBNETS)?;
+    if config.topology == Topology::Layer3 {
+        reserved.extend(plain_subnets("subnets", TRANSIT_SUBNETS)?);
+    }
+    let is_used = |subnet: &IpNet| {
+        let mut excluded = config.exclude_subnets.iter();
+        !excluded.any(|range| range.contains(subnet))
+    };
+    reserved.retain(is_used);
+    let joins: Vec<IpNet> = joins.into_iter().filter(is_used).collect();
+    overlaps_none("joinSubnet", &joins, &reserved)?;
+    reserved.extend(joins);
     let ranges = config.cluster_subnets.iter().map(|range| range.network);
-    for network in ranges.chain(config.subnets.iter().copied()) {
-        let overlaps = |join: &&IpNet| join.contains(&network) || network.contains(*join);
-        if let Some(join) = joins.iter().find(overlaps) {
-            let (first, second) = (network.to_string(), join.to_string());
-            return fail("subnets", ConfigErrorKind::SubnetOverlap { first, second });
+    let pods: Vec<IpNet> = ranges.chain(config.subnets.iter().copied()).collect();
+    overlaps_none("subnets", &pods, &reserved)
+}
+
+/// Checks that none of these subnets overlaps a reserved one.
+fn overlaps_none(field: &'static str, subnets: &[IpNet], reserved: &[IpNet]) -> Result<()> {
+    for subnet in subnets {
+        let overlaps = |other: &&IpNet| other.contains(subnet) || subnet.contains(*other);
+        if let Some(other) = reserved.iter().find(overlaps) {
+            let (first, second) = (subnet.to_string(), other.to_string());
+            return fail(field, ConfigErrorKind::SubnetOverlap { first, second });
         }
     }
     Ok(())

@@ -255,6 +255,71 @@ fn wrong_members_are_named_with_what_is_wrong() {
 }
 
 #[test]
+fn subnets_of_new_networks_keep_clear_of_those_that_ovn_kubernetes_uses() {
+    let layer2 = |subnets: &str, exclude: &str| json!({"topology": "layer2", "subnets": subnets, "excludeSubnets": exclude});
+    for (changes, field, first, second) in [
+        (
+            json!({"subnets": "100.64.8.0/21/24"}),
+            "subnets",
+            "100.64.8.0/21",
+            "100.64.0.0/16",
+        ),
+        (
+            json!({"subnets": "fd98::/48/64"}),
+            "subnets",
+            "fd98::/48",
+            "fd98::/64",
+        ),
+        (
+            json!({"subnets": "100.88.0.0/16/24"}),
+            "subnets",
+            "100.88.0.0/16",
+            "100.88.0.0/16",
+        ),
+        (
+            layer2("169.254.0.0/16", ""),
+            "subnets",
+            "169.254.0.0/16",
+            "169.254.169.0/29",
+        ),
+        (
+            layer2("fd69::/64", ""),
+            "subnets",
+            "fd69::/64",
+            "fd69::/125",
+        ),
+        (
+            json!({"joinSubnet": "100.64.0.0/10"}),
+            "joinSubnet",
+            "100.64.0.0/10",
+            "100.64.0.0/16",
+        ),
+        (
+            json!({"joinSubnet": "fd97::/80"}),
+            "joinSubnet",
+            "fd97::/80",
+            "fd97::/64",
+        ),
+    ] {
+        let wrong = with(changes.clone());
+        let error = parse("ns/nad", &wrong, Profile::Central2026).expect_err("an overlap");
+        let (first, second) = (first.to_owned(), second.to_owned());
+        let expected = (field, ConfigErrorKind::SubnetOverlap { first, second });
+        assert_eq!((error.field, error.kind), expected, "{changes}");
+        // Older releases check nothing of this.
+        parse("ns/nad", &wrong, Profile::Mid2023).expect("a network");
+    }
+    for allowed in [
+        // Only layer3 networks of several nodes need transit subnets.
+        layer2("100.88.0.0/16", ""),
+        layer2("100.64.0.0/12", "100.64.0.0/15"),
+        json!({"topology": "localnet", "subnets": "100.64.0.0/16"}),
+    ] {
+        parse("ns/nad", &with(allowed), Profile::Central2026).expect("a network");
+    }
+}
+
+#[test]
 fn comments_are_refused_with_their_line() {
     let text = "{\n  \"name\": \"a#b\",\n  \"mtu\": 1400, # the MTU\n  \"type\": \"x\"\n}";
     let error = parse("ns/nad", text, Profile::Mid2023).expect_err("a comment");
