@@ -49,16 +49,18 @@ impl fmt::Display for Mapping {
 pub struct BridgeMappings(Vec<Mapping>);
 
 impl BridgeMappings {
-    /// Adds a mapping, or changes its network's bridge. All others are kept.
+    /// Adds a mapping, or changes its network's bridge. The mappings of other networks are kept.
+    ///
+    /// If the network has several mappings, one is left: ovn-controller uses a single one of those whose bridges
+    /// exist, and which one is undefined.
     pub fn set(&mut self, mapping: Mapping) {
-        let known = self.0.iter_mut().find(|m| m.network == mapping.network);
-        match known {
-            Some(known) => *known = mapping,
-            None => self.0.push(mapping),
-        }
+        let same = |other: &Mapping| other.network == mapping.network;
+        let at = self.0.iter().position(same).unwrap_or(self.0.len());
+        self.0.retain(|other| !same(other));
+        self.0.insert(at, mapping);
     }
 
-    /// Removes a network's mapping. All others are kept.
+    /// Removes a network's mappings. All others are kept.
     pub fn remove(&mut self, network: &str) {
         self.0.retain(|mapping| mapping.network != network);
     }
@@ -103,6 +105,21 @@ mod tests {
             " a:b ,".parse::<BridgeMappings>().expect("one").to_string(),
             "a:b"
         );
+    }
+
+    #[test]
+    fn of_several_mappings_of_a_network_the_one_that_was_set_is_left() {
+        for (before, after) in [
+            ("a:b,x:y,a:c", "a:d,x:y"),
+            ("x:y,a:b,a:d,z:b", "x:y,a:d,z:b"),
+            ("a:d", "a:d"),
+        ] {
+            let mut mappings: BridgeMappings = before.parse().expect("mappings");
+            mappings.set("a:d".parse().expect("a mapping"));
+            assert_eq!(mappings.to_string(), after, "{before}");
+            mappings.remove("a");
+            assert!(!mappings.to_string().contains("a:"), "{mappings}");
+        }
     }
 
     #[test]
