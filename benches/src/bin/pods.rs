@@ -114,13 +114,16 @@ struct Figures {
     repaired: Vec<f64>,
 }
 
-/// The CPU time of the processes that have ended, in seconds, and the most memory that one had, in MiB.
+/// The CPU time of the processes that have ended, in seconds, and the most memory that one had, in MB.
 fn ended() -> Result<(f64, f64)> {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
     let time = usage.user_time() + usage.system_time();
     let milliseconds = u32::try_from(time.num_milliseconds())?;
     let kilobytes = u32::try_from(usage.max_rss())?;
-    Ok((f64::from(milliseconds) / 1e3, f64::from(kilobytes) / 1024.0))
+    Ok((
+        f64::from(milliseconds) / 1e3,
+        f64::from(kilobytes) * 1024.0 / 1e6,
+    ))
 }
 
 fn round(arguments: &Arguments, figures: &mut Figures) -> Result {
