@@ -30,16 +30,26 @@ pub(crate) fn compare(arguments: &Arguments) -> Result {
 /// # Errors
 /// As [`compare`].
 pub(crate) fn compare_with_release() -> Result {
+    match last_release() {
+        Ok(release) => compare_with(&release),
+        Err(reason) => {
+            println!("\nno release to compare the public items with: {reason}");
+            Ok(())
+        }
+    }
+}
+
+/// The tag of the last release that this revision is based on.
+///
+/// # Errors
+/// When there is none, or the sources are not in a git repository.
+pub(crate) fn last_release() -> Result<String> {
     let mut tags = command("git", &["tag", "--list", "v*", "--merged", "HEAD"]);
-    let reason = match output(tags.arg("--sort=-version:refname")) {
-        Ok(tags) => match tags.lines().next() {
-            Some(release) => return compare_with(release),
-            None => "there is no tag that begins with v".to_owned(),
-        },
-        Err(error) => error.to_string(),
-    };
-    println!("\nno release to compare the public items with: {reason}");
-    Ok(())
+    let tags = output(tags.arg("--sort=-version:refname"))?;
+    let release = tags.lines().next();
+    Ok(release
+        .ok_or("there is no tag that begins with v")?
+        .to_owned())
 }
 
 fn compare_with(baseline: &str) -> Result {

@@ -5,7 +5,7 @@ use std::time::Instant;
 use clap::ValueEnum as _;
 
 use crate::command::{cargo, cargo_command, command, run, run_cargo};
-use crate::tools::{self, DENY, FUZZ, HACK, MACHETE, TYPOS, Tool};
+use crate::tools::{self, DENY, FUZZ, HACK, MACHETE, SEMVER, TYPOS, Tool};
 use crate::{Result, api, fuzz, packages, simulate, workspace};
 
 /// The options of the checks.
@@ -86,12 +86,13 @@ fn print_time(what: &str, start: Instant) {
     println!("\n{what}: {} s", start.elapsed().as_secs());
 }
 
-/// The tools that a step runs. The step `api` installs its own, if there is a release to compare with.
+/// The tools that a step runs. The step `api` runs one only if there is a release to compare with.
 fn tools_of(step: Step) -> &'static [Tool] {
     match step {
         Step::Spelling => &[TYPOS],
         Step::Dependencies => &[DENY, MACHETE],
         Step::Features => &[HACK],
+        Step::Api if api::last_release().is_ok() => &[SEMVER],
         Step::Fuzz => &[FUZZ],
         _ => &[],
     }
