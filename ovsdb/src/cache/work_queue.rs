@@ -66,6 +66,8 @@ impl<K: Send + 'static> Wake for SourceWaker<K> {
 /// before, or added while in work, are still handed out; then each worker gets `None`. A closed queue
 /// stays closed. One whose streams have ended continues when it is fed from another stream.
 ///
+/// A key is compared, hashed and cloned while the queue is locked, so this code must not use the queue.
+///
 /// If the closure of a feed panics, the change or batch that it was called for is lost. This is not
 /// silent: the queue takes the keys of all other available changes, is closed, and resumes the panic in
 /// the worker that polled it.
@@ -262,12 +264,12 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
         let mut sources = self.sources();
         let mut keys = self.inner.keys();
         keys.closed = true;
-        keys.drop_delayed();
-        // User code must not run under a lock: neither wakers, nor the destructors of sources.
+        // User code must not run under a lock: neither wakers, nor the destructors of sources and keys.
+        let delayed = keys.take_delayed();
         let ended = std::mem::take(&mut *sources);
         drop(sources);
         Inner::wake_all(keys);
-        drop(ended);
+        drop((ended, delayed));
     }
 
     /// The number of queued keys.
@@ -412,12 +414,12 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
         keys.exhausted |= before > 0 && sources.is_empty();
         keys.closed |= panic.is_some();
         if keys.has_ended() {
-            keys.drop_delayed();
+            let delayed = keys.take_delayed();
             // Other workers may wait for a source that has ended.
             let ended = std::mem::take(&mut *sources);
             drop(sources);
             Inner::wake_all(keys);
-            drop(ended);
+            drop((ended, delayed));
         } else {
             drop(keys);
             drop(sources);

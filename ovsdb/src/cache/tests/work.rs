@@ -457,3 +457,33 @@ async fn changes_are_queued_while_no_key_may_be_taken() {
         ([0, 0, 2], 0, 2)
     );
 }
+
+/// A key whose destructor looks at the queue that it was in.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Looking(u8);
+
+static LOOKED_AT: std::sync::OnceLock<WorkQueue<Looking>> = std::sync::OnceLock::new();
+
+impl Drop for Looking {
+    fn drop(&mut self) {
+        if let Some(queue) = LOOKED_AT.get() {
+            let _ = queue.len();
+        }
+    }
+}
+
+#[tokio::test]
+async fn delayed_keys_are_dropped_after_the_queue_is_unlocked() {
+    let queue = WorkQueue::new();
+    queue.add(Looking(1));
+    let work = queue.next().await.expect("a key");
+    work.retry_after(Duration::from_secs(3600));
+    LOOKED_AT.set(queue.clone()).expect("set once");
+    let (closed, is_closed) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        queue.close();
+        let _ = closed.send(());
+    });
+    let hang = Duration::from_secs(20);
+    is_closed.recv_timeout(hang).expect("no deadlock");
+}

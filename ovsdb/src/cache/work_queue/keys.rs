@@ -136,10 +136,14 @@ impl<K: Hash + Eq + Clone> Keys<K> {
         }
     }
 
-    /// Drops the delayed keys, when the queue has ended.
-    pub(super) fn drop_delayed(&mut self) {
-        for key in self.delays.take_all() {
-            self.places.remove(&key);
-        }
+    /// Removes the delayed keys, when the queue has ended. The caller drops them after it has unlocked
+    /// the queue.
+    #[must_use]
+    pub(super) fn take_delayed(&mut self) -> Vec<(K, Option<K>)> {
+        let keys = self.delays.take_all().map(|key| {
+            let place = self.places.remove_entry(&key);
+            (key, place.map(|(key, _)| key))
+        });
+        keys.collect()
     }
 }
