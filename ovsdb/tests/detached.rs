@@ -351,11 +351,19 @@ fn a_server_executes_a_detached_transaction_without_a_runtime() {
 #[test]
 fn a_detached_transaction_keeps_chosen_uuids_and_does_not_wait() {
     let server = Server::memory(INVENTORY).expect("a server");
-    let uuid = Uuid::from_u128(77);
-    let mut txn = Transaction::detached();
-    let row = txn.insert_with_uuid(uuid, item("cart", 1));
-    let outcome = txn.commit_on(&server).expect("a commit");
-    assert_eq!(outcome.inserted(row), Some(row));
+    let random: Uuid = "b2a0a53e-6d5c-4a8b-9c39-0f1f4d6c2b11"
+        .parse()
+        .expect("a uuid");
+    for (name, uuid, total) in [("cart", Uuid::from_u128(77), 1), ("box", random, 3)] {
+        let mut txn = Transaction::detached();
+        let row = txn.insert_with_uuid(uuid, item(name, total));
+        let numbered = txn.insert(item(&format!("{name} 2"), total + 1));
+        let outcome = txn.commit_on(&server).expect("a commit");
+        assert_eq!(outcome.inserted(row), Some(row));
+        let chosen = outcome.inserted(numbered).expect("a row");
+        assert_ne!(chosen, numbered, "the server chooses the uuid");
+    }
+    let row = Ref::<Item>::new(Uuid::from_u128(77));
 
     for timeout in [None, Some(std::time::Duration::from_secs(3600))] {
         let mut txn = Transaction::detached();
@@ -380,7 +388,7 @@ fn a_detached_transaction_keeps_chosen_uuids_and_does_not_wait() {
         .expect("a fault");
     let error = txn.commit_on(&server).expect_err("no reply");
     assert!(matches!(error, CommitError::Unknown(_)), "{error:?}");
-    assert_eq!(server.transactions::<Database>().len(), 3);
+    assert_eq!(server.transactions::<Database>().len(), 4);
 
     let empty = Server::builder().start().expect("a server");
     let error = txn.commit_on(&empty).expect_err("no database");

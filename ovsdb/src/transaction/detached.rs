@@ -34,6 +34,12 @@ impl Detached {
         Uuid::from_u128(self.last)
     }
 
+    /// Whether the uuid was assigned to an inserted row, as opposed to chosen by the program.
+    #[cfg(feature = "server")]
+    fn has_assigned(&self, uuid: Uuid) -> bool {
+        (BEFORE_FIRST + 1..=self.last).contains(&uuid.as_u128())
+    }
+
     /// Numbers the rows that are inserted from now on after those of `other`, so that no uuid is used
     /// twice.
     pub(super) fn number_after(&mut self, other: &Self) {
@@ -226,8 +232,10 @@ impl<D: Database> Transaction<D> {
             return Ok(Outcome::empty());
         }
         let is_counted = |uuid: Uuid| {
-            let detached = matches!(self.origin, Origin::Detached(_));
-            detached && uuid.as_u128() > BEFORE_FIRST && self.inserted.contains_key(&uuid)
+            let Origin::Detached(detached) = &self.origin else {
+                return false;
+            };
+            detached.has_assigned(uuid) && self.inserted.contains_key(&uuid)
         };
         let named = sealed.wire_operations().into_owned().into_iter();
         let named = named.map(|operation| match operation {
