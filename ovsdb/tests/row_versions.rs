@@ -5,7 +5,7 @@ mod support;
 use ovsdb::cache::Index;
 use ovsdb::protocol::MonitorVersion;
 use ovsdb::testing::{Cluster, Server};
-use ovsdb::{Cache, Client, CommitError, Retry, Transaction};
+use ovsdb::{Cache, Client, CommitError, Map, Real, Retry, Str, Transaction};
 use support::inventory::{Database, Item, Slot};
 use support::{INVENTORY, connect, inventory_server, item};
 
@@ -205,5 +205,57 @@ async fn through_a_relay_rows_are_guarded_by_their_columns() {
     txn.update(Item::NAME.eq("b")).set(Item::WEIGHT, Some(3));
     txn.commit().await.expect("a commit");
     let error = outdated.commit().await.expect_err("another weight");
+    assert_eq!(error.retry(), Retry::Again, "{error}");
+}
+
+/// A database with a map of reals.
+#[derive(Debug)]
+struct Shop;
+
+impl ovsdb::Database for Shop {
+    const NAME: &'static str = "Shop";
+}
+
+#[derive(Debug, Clone, PartialEq, Default, ovsdb::Table)]
+#[ovsdb(database = Shop, table = "List")]
+struct List {
+    name: Str,
+    prices: Map<Str, Real>,
+}
+
+#[tokio::test]
+async fn a_replaced_real_in_a_map_is_guarded_by_the_version_of_its_row() {
+    let schema = r#"{"name":"Shop","version":"1.0.0","tables":{"List":{"isRoot":true,"columns":{
+        "name":{"type":"string"},
+        "prices":{"type":{"key":"string","value":"real","min":0,"max":"unlimited"}}}}}}"#;
+    let server = Server::builder().schema(schema).start().expect("a server");
+    let [client, other] = [
+        connect::<Shop>(&server).await,
+        connect::<Shop>(&server).await,
+    ];
+    let mut txn = client.transaction();
+    let list = txn.insert(List {
+        prices: [("tea", 1.0 / 3.0)].into(),
+        ..Default::default()
+    });
+    let outcome = txn.commit().await.expect("a commit");
+    let list = outcome.inserted(list).expect("a row");
+    let cache = client.cache().table::<List>().row_versions().start().await;
+    let cache = cache.expect("a cache");
+    let raise = || {
+        let mut txn = client.transaction_on(&cache);
+        let row = cache.snapshot().get(list).expect("a row").clone();
+        txn.edit(&row, |list| {
+            let price = list.prices.get("tea").expect("a price").get();
+            list.prices.insert("tea", price + 1.0);
+        });
+        txn
+    };
+    raise().commit().await.expect("nothing has changed");
+    let outdated = raise();
+    let mut txn = other.transaction();
+    txn.mutate(list).set_keys(List::PRICES, [("tea", 7.0)]);
+    txn.commit().await.expect("a commit");
+    let error = outdated.commit().await.expect_err("another price");
     assert_eq!(error.retry(), Retry::Again, "{error}");
 }

@@ -148,16 +148,22 @@ pub(super) fn of_edit<T: Table>(written: &Written<T>, guarding: Guarding<'_>) ->
     let before = written.before.as_ref()?;
     written.now.as_ref()?;
     let mut clauses = clauses_of::<T>(before.uuid());
+    let mut replaced = written.replaced.clone();
     for (index, pairs) in &written.replaced_pairs {
+        let all = pairs.len();
         let pairs = pairs.iter().filter(|(_, value)| value.is_exact());
         let pairs: Vec<_> = pairs
             .map(|(key, value)| (key.clone(), value.clone()))
             .collect();
+        if pairs.len() < all {
+            // Replaced reals are guarded by the version of the row, where it is known.
+            replaced.insert(*index);
+        }
         if !pairs.is_empty() {
             clauses.push(includes::<T>(*index, Datum::Map(pairs.into())));
         }
     }
-    let columns = guarding.some(before, written.replaced.iter().copied());
+    let columns = guarding.some(before, replaced);
     let names = columns.iter().map(|(name, _)| name.clone()).collect();
     Some(expect::<T>(clauses, names, vec![columns.into()]))
 }
