@@ -443,6 +443,38 @@ async fn desired_rows_that_the_server_keeps_undoing_are_an_error() {
 }
 
 #[tokio::test]
+async fn a_database_that_needs_ten_commits_is_not_taken_for_restless() {
+    for tags in [10, 11] {
+        let setting = setting().await;
+        let mut txn = setting.client.transaction();
+        txn.insert(Item {
+            tags: (0..tags).map(|tag| format!("tag {tag:02}")).collect(),
+            ..item("a", 1)
+        });
+        txn.commit().await.expect("a commit");
+        // Each plan removes the first of the tags.
+        let mut desired = Desired::new();
+        let cache = setting.cache.clone();
+        let is_first = move |tag: &Str| {
+            let view = cache.snapshot();
+            let a = view.get_by(Item::NAME, "a");
+            a.is_some_and(|a| a.tags.iter().next() == Some(tag))
+        };
+        desired
+            .row(Item::NAME, "a")
+            .part_of(Item::TAGS, is_first, Vec::<Str>::new());
+        let done = setting.client.converge(&setting.cache, &desired).await;
+        match done {
+            Ok(done) => assert_eq!((done.commits, tags), (10, 10)),
+            Err(ConvergeError::Restless { rounds }) => assert_eq!((rounds, tags), (10, 11)),
+            Err(error) => panic!("{error}"),
+        }
+        let left = setting.item("a").expect("a row").tags.len();
+        assert_eq!(left, tags - 10);
+    }
+}
+
+#[tokio::test]
 async fn any_database_becomes_what_is_wanted_and_nothing_else_changes() {
     let seed = Seed::new();
     let setting = setting().await;

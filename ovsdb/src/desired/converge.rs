@@ -31,8 +31,8 @@ pub enum ConvergeError {
     /// A commit failed.
     #[error(transparent)]
     Commit(#[from] CommitError),
-    /// Ten plans in a row had something to do: another client, or the server, changes the rows back
-    /// each time. For example, the server removes a weak reference to a row that does not exist.
+    /// After ten commits there is still something to do: another client, or the server, changes the
+    /// rows back each time. For example, the server removes a weak reference to a row that does not exist.
     #[error(
         "{rounds} commits did not bring the rows to the wanted state; another client or the server changes them back"
     )]
@@ -68,7 +68,7 @@ impl<D: Database> Client<D> {
     ///
     /// # Errors
     /// The plan's conflict, at once; the errors of [`apply`](Self::apply); [`ConvergeError::Restless`] when
-    /// ten plans in a row had something to do.
+    /// there is still something to do after ten commits.
     pub async fn converge(
         &self,
         cache: &Cache<D>,
@@ -78,8 +78,11 @@ impl<D: Database> Client<D> {
         loop {
             let apply = self.apply_with(RetryPolicy::default(), cache, |view, txn| {
                 let plan: Plan<D> = desired.plan(view)?;
+                if done.commits == ROUNDS && plan.count() > 0 {
+                    return Err(ConvergeError::Restless { rounds: ROUNDS });
+                }
                 plan.write(txn);
-                Ok::<_, ConvergeError>(plan.count())
+                Ok(plan.count())
             });
             let (changes, _) = apply.await?;
             if changes == 0 {
@@ -87,9 +90,6 @@ impl<D: Database> Client<D> {
             }
             done.commits += 1;
             done.changes += changes;
-            if done.commits == ROUNDS {
-                return Err(ConvergeError::Restless { rounds: ROUNDS });
-            }
         }
     }
 }
