@@ -289,3 +289,36 @@ async fn a_column_that_must_not_be_empty_gets_its_rows_in_the_step_that_deletes_
     assert!(plan.is_empty(), "{plan}");
     assert_eq!(cache.snapshot().rows::<nb::MeterBand>().len(), 1);
 }
+
+#[tokio::test]
+async fn wanted_rows_whose_keys_refer_to_another_wanted_row_can_become_one() {
+    let setting = setting().await;
+    let old = setting.with_old_part().await;
+    let is_same = |desired: &Desired<Database>| {
+        let conflict = setting.conflict(desired);
+        assert!(
+            matches!(conflict, Conflict::SameRow { table: "Item", .. }),
+            "{conflict}"
+        );
+    };
+    // "a" gets the key of a new row.
+    let mut desired = Desired::new();
+    let part = desired.row(&setting.by_label, "old").reference();
+    desired
+        .row(&setting.by_favourite, Some(part))
+        .set(Item::ONLY, ItemOnly::Sole);
+    desired
+        .row(Item::NAME, "a")
+        .set(Item::FAVOURITE, Some(part));
+    is_same(&desired);
+    // Two keys are equal once the reference is resolved.
+    let mut txn = setting.client.transaction();
+    txn.update(Item::NAME.eq("a"))
+        .set(Item::FAVOURITE, Some(old));
+    txn.commit().await.expect("a commit");
+    let mut desired = Desired::new();
+    let part = desired.row(&setting.by_label, "old").reference();
+    desired.row(&setting.by_favourite, Some(part));
+    desired.row(&setting.by_favourite, Some(old));
+    is_same(&desired);
+}

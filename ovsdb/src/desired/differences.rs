@@ -132,14 +132,16 @@ impl<T: Table> Matched<'_, T> {
         }
         let mut other = None;
         let is_new = self.rows[place].is_none();
-        self.desired.each_wanted(&row, resolution, &mut |also| {
-            // Of several rows with a key, the one with the smallest uuid is found; the uuid of a new
-            // row is not known.
-            let is_first = self.rows[also].is_none_or(|known| is_new || row.uuid() < known.uuid());
-            if also != place && is_first {
-                other = Some(also);
-            }
-        });
+        self.desired
+            .each_wanted(&row, resolution, &self.resolved, &mut |also| {
+                // Of several rows with a key, the one with the smallest uuid is found; the uuid of a new
+                // row is not known.
+                let is_first =
+                    self.rows[also].is_none_or(|known| is_new || row.uuid() < known.uuid());
+                if also != place && is_first {
+                    other = Some(also);
+                }
+            });
         match other {
             Some(other) => Err(self.same_row(place, other, row.uuid(), resolution)),
             None => Ok(()),

@@ -1,6 +1,7 @@
 //! The keys of wanted rows, grouped by the column or index that finds them.
 
 use std::any::Any;
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -38,11 +39,24 @@ pub(super) trait AnyKeys<T: Table>: Send + Sync {
     fn put(&self, row: &mut T, key: usize, resolution: &Resolution);
     /// The columns that an index of the compiled schema makes unique, if this is such an index.
     fn unique_columns(&self) -> Option<Vec<&'static str>>;
-    /// Calls `each` with the wanted rows that have a key of this row.
-    fn each_wanted(&self, row: &Row<T>, each: &mut dyn FnMut(usize));
+    /// Whether keys contain uuids, which may be placeholders.
+    fn may_refer(&self) -> bool;
+    /// Calls `each` with the wanted rows that have a key of this row. `resolved` keeps the keys whose
+    /// placeholders are resolved, once they were needed.
+    fn each_wanted(
+        &self,
+        row: &Row<T>,
+        resolution: &Resolution,
+        resolved: &ResolvedKeys,
+        each: &mut dyn FnMut(usize),
+    );
     /// The wanted row whose key has this condition.
     fn with_condition(&mut self, condition: &str) -> Option<usize>;
 }
+
+/// The positions of wanted rows by their keys, without the keys' type, for the keys in which
+/// placeholders were resolved.
+pub(super) type ResolvedKeys = OnceCell<Box<dyn Any>>;
 
 /// The keys of wanted rows that one column or index finds.
 pub(super) struct Keys<T: Table, K> {
@@ -91,6 +105,21 @@ impl<T: Table, K: Clone + Eq + std::hash::Hash + Send + Sync + 'static> Keys<T, 
         self.places.insert(key.clone(), place);
         self.keys.push(key);
         self.keys.len() - 1
+    }
+
+    /// The positions of the wanted rows whose keys have placeholders, by the resolved keys.
+    fn resolved(&self, resolution: &Resolution) -> HashMap<K, usize> {
+        let keys = self.keys.iter().filter_map(|key| {
+            let mut has_placeholder = false;
+            let resolved = self.by.with_uuids(key, &mut |uuid| {
+                let resolved = resolution.resolve(uuid);
+                has_placeholder |= resolved != uuid;
+                resolved
+            });
+            let resolved = resolved.filter(|_| has_placeholder)?;
+            Some((resolved, self.place(key)?))
+        });
+        keys.collect()
     }
 
     /// Calls `run` with a key whose placeholders are resolved.
@@ -165,11 +194,26 @@ impl<T: Table, K: Clone + Eq + std::hash::Hash + Send + Sync + 'static> AnyKeys<
         self.by.unique_columns()
     }
 
-    fn each_wanted(&self, row: &Row<T>, each: &mut dyn FnMut(usize)) {
+    fn may_refer(&self) -> bool {
+        self.may_refer
+    }
+
+    fn each_wanted(
+        &self,
+        row: &Row<T>,
+        resolution: &Resolution,
+        resolved: &ResolvedKeys,
+        each: &mut dyn FnMut(usize),
+    ) {
+        let resolved = self.may_refer.then(|| {
+            let resolved = resolved.get_or_init(|| Box::new(self.resolved(resolution)));
+            resolved.downcast_ref::<HashMap<K, usize>>()
+        });
+        let resolved = resolved.flatten();
         self.by.each_key(row, &mut |key| {
-            if let Some(place) = self.places.get(key) {
-                each(*place);
-            }
+            let place = self.places.get(key).into_iter();
+            let place = place.chain(resolved.and_then(|resolved| resolved.get(key)));
+            place.for_each(|place| each(*place));
         });
     }
 

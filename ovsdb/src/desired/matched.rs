@@ -6,6 +6,7 @@ use super::build::Build;
 use super::change::name_of;
 use super::conflict::Conflict;
 use super::given::Mode;
+use super::key::ResolvedKeys;
 use super::resolution::{Deleted, Resolution, referring};
 use super::table::{DesiredTable, FoundBy, Wanted};
 use crate::cache::{LOOK_AHEAD, TableView};
@@ -61,6 +62,9 @@ pub(super) struct Matched<'v, T: Table> {
     pub(super) taken: Option<HashMap<Uuid, usize>>,
     /// The wanted rows whose keys refer to rows that were not looked up yet.
     waiting: Vec<usize>,
+    /// For each of the columns and indexes that find wanted rows, the keys whose placeholders are
+    /// resolved. They are made only after all rows were looked up.
+    pub(super) resolved: Vec<ResolvedKeys>,
 }
 
 impl<'v, T: Table> Matched<'v, T> {
@@ -74,6 +78,7 @@ impl<'v, T: Table> Matched<'v, T> {
             found: 0,
             taken: desired.can_be_same().then(HashMap::new),
             waiting: Vec::new(),
+            resolved: desired.keys.iter().map(|_| ResolvedKeys::new()).collect(),
         }
     }
 

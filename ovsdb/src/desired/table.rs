@@ -6,7 +6,7 @@ use std::fmt;
 use super::change::name_of;
 use super::conflict::Conflict;
 use super::given::{Columns, Refused};
-use super::key::{AnyKeys, Keys};
+use super::key::{AnyKeys, Keys, ResolvedKeys};
 use super::placeholder::Placeholders;
 use super::resolution::Resolution;
 use crate::model::{AllOf, Row, Table};
@@ -152,7 +152,8 @@ impl<T: Table> DesiredTable<T> {
     pub(super) fn can_be_same(&self) -> bool {
         let has_several = |keys: &dyn AnyKeys<T>| {
             use crate::cache::KeyName::{Elements, Function};
-            matches!(keys.name(), Elements(_) | Function(_))
+            // A reference may be given as it is, and as that to another wanted row.
+            matches!(keys.name(), Elements(_) | Function(_)) || keys.may_refer()
         };
         self.keys.len() + self.conditions.len() > 1
             || self.keys.iter().any(|keys| has_several(&**keys))
@@ -163,10 +164,11 @@ impl<T: Table> DesiredTable<T> {
         &self,
         row: &Row<T>,
         resolution: &Resolution,
+        resolved: &[ResolvedKeys],
         each: &mut dyn FnMut(usize),
     ) {
-        for keys in &self.keys {
-            keys.each_wanted(row, each);
+        for (keys, resolved) in self.keys.iter().zip(resolved) {
+            keys.each_wanted(row, resolution, resolved, each);
         }
         for place in self.conditions.values() {
             if let FoundBy::Condition(condition) = &self.rows[*place].found
