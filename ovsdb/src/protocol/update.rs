@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::monitor::MonitorVersion;
 use super::operation::Columns;
-use super::wire::{Object, Wire, read_object, required, unknown};
+use super::wire::{Object, Wire, read_object, unknown};
 use crate::value::json::{DecodeError, DecodeErrorKind, Raw, Reader};
 use crate::value::{Str, Uuid};
 
@@ -156,7 +156,10 @@ impl Wire for RowUpdate2 {
             }
             Ok(())
         })?;
-        required(reader, "modify", update)
+        match update {
+            Some(update) => Ok(update),
+            None => reader.error(DecodeErrorKind::Expected("exactly one kind of change")),
+        }
     }
 
     fn write(&self, out: &mut String) {
@@ -269,8 +272,11 @@ mod tests {
 
     #[test]
     fn a_row_changes_in_one_way() {
-        assert!(RowUpdate2::from_json("{}").is_err());
-        assert!(RowUpdate2::from_json(r#"{"insert":{},"modify":{}}"#).is_err());
+        for update in ["{}", r#"{"insert":{},"modify":{}}"#] {
+            let error = RowUpdate2::from_json(update).expect_err(update);
+            let expected = DecodeErrorKind::Expected("exactly one kind of change");
+            assert_eq!(error.kind, expected, "{update}");
+        }
         assert!(RowUpdate2::from_json(r#"{"replace":{}}"#).is_err());
         assert!(TableUpdates2::from_json(r#"{"T":{"no-uuid":{"delete":null}}}"#).is_err());
     }
