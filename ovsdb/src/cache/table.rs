@@ -74,7 +74,10 @@ pub enum ApplyErrorReason {
 
 impl fmt::Display for ApplyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "table {}", self.table)?;
+        match self.table.is_empty() {
+            true => f.write_str("outside any table")?,
+            false => write!(f, "table {}", self.table)?,
+        }
         if let Some(row) = self.row {
             write!(f, ", row {row}")?;
         }
@@ -84,11 +87,11 @@ impl fmt::Display for ApplyError {
         match &self.reason {
             ApplyErrorReason::Decode(error) => write!(f, ": {error}"),
             ApplyErrorReason::UnknownRow => {
-                f.write_str(": the update changes a row that the replica does not have")
+                f.write_str(": the update changes or deletes a row that the replica does not have")
             }
-            ApplyErrorReason::KnownRow => {
-                f.write_str(": the update inserts a row that the replica already has")
-            }
+            ApplyErrorReason::KnownRow => f.write_str(
+                ": the update inserts a row that the replica already has, or contains it twice",
+            ),
             ApplyErrorReason::UnknownTable => {
                 f.write_str(": the update is for a table that was not requested")
             }
@@ -266,21 +269,26 @@ impl TableReplica {
         Ok(())
     }
 
-    /// Replaces the working state by the gathered rows, if any. The error is a uuid that was gathered
-    /// twice.
-    fn take_gathered(&mut self) -> Result<(), Uuid> {
-        match self.gathered.take() {
-            Some(rows) => self.copies.fill(&self.table, rows),
-            None => Ok(()),
-        }
+    /// Replaces the working state by the gathered rows, if any. If a row was gathered twice, that is the
+    /// row of the error.
+    fn take_gathered(&mut self, place: &mut Place) -> Result<(), ApplyErrorReason> {
+        let Some(rows) = self.gathered.take() else {
+            return Ok(());
+        };
+        self.copies.fill(&self.table, rows).map_err(|twice| {
+            *place = Place {
+                row: Some(twice),
+                column: None,
+            };
+            ApplyErrorReason::KnownRow
+        })
     }
 
-    fn remove(&mut self, uuid: Uuid) -> Result<(), ApplyErrorReason> {
+    fn remove(&mut self, uuid: Uuid, place: &mut Place) -> Result<(), ApplyErrorReason> {
         if planted!(DeleteNotApplied) {
             return Ok(());
         }
-        self.take_gathered()
-            .map_err(|_| ApplyErrorReason::KnownRow)?;
+        self.take_gathered(place)?;
         if !self.copies.working().remove(uuid) {
             return Err(ApplyErrorReason::UnknownRow);
         }
@@ -294,8 +302,7 @@ impl TableReplica {
         reader: &mut Reader<'_>,
         place: &mut Place,
     ) -> Result<(), ApplyErrorReason> {
-        self.take_gathered()
-            .map_err(|_| ApplyErrorReason::KnownRow)?;
+        self.take_gathered(place)?;
         let working = self.copies.working();
         let old = working.get(uuid).ok_or(ApplyErrorReason::UnknownRow)?;
         let old = old.clone();
@@ -313,9 +320,8 @@ impl TableReplica {
     }
 
     /// Replaces the row with the same uuid.
-    fn replace(&mut self, row: SharedRow) -> Result<(), ApplyErrorReason> {
-        self.take_gathered()
-            .map_err(|_| ApplyErrorReason::KnownRow)?;
+    fn replace(&mut self, row: SharedRow, place: &mut Place) -> Result<(), ApplyErrorReason> {
+        self.take_gathered(place)?;
         let working = self.copies.working();
         let old = working.get(row.uuid());
         let old = old.ok_or(ApplyErrorReason::UnknownRow)?.clone();
@@ -339,7 +345,7 @@ impl TableReplica {
     ) -> Result<(), ApplyErrorReason> {
         reader.object()?;
         let Some(kind) = reader.key()? else {
-            return Ok(reader.error(DecodeErrorKind::Missing("modify"))?);
+            return Ok(reader.error(DecodeErrorKind::Expected("exactly one kind of change"))?);
         };
         match &*kind {
             "initial" | "insert" => {
@@ -351,7 +357,7 @@ impl TableReplica {
             }
             "delete" => {
                 reader.skip()?;
-                self.remove(uuid)?;
+                self.remove(uuid, place)?;
             }
             _ => {
                 let expected = DecodeErrorKind::Expected("initial, insert, modify or delete");
@@ -389,9 +395,9 @@ impl TableReplica {
             }
         }
         match new {
-            Some(row) if old => self.replace(row),
+            Some(row) if old => self.replace(row, place),
             Some(row) => self.insert(row),
-            None => self.remove(uuid),
+            None => self.remove(uuid, place),
         }
     }
 
@@ -474,11 +480,7 @@ impl TableReplica {
                     Form::Update2 => self.row_update2(uuid, reader, &mut place)?,
                 }
             }
-            if let Err(uuid) = self.take_gathered() {
-                place.row = Some(uuid);
-                return Err(ApplyErrorReason::KnownRow);
-            }
-            Ok(())
+            self.take_gathered(&mut place)
         };
         rows().map_err(|reason| ApplyError {
             table: self.name.clone(),
@@ -498,7 +500,7 @@ impl TableReplica {
     pub(super) fn publish(&mut self) -> Option<Arc<TableState>> {
         // If the message does not contain this table, its rows are still being gathered. There are none:
         // the table becomes empty, and no row was sent twice.
-        let _ = self.take_gathered();
+        let _ = self.take_gathered(&mut Place::default());
         let published = self.copies.publish()?;
         Some(published.clone())
     }

@@ -69,7 +69,7 @@ fn each_fails(version: MonitorVersion, start: &str, cases: &[Case<'_>]) {
 
 #[test]
 fn a_difference_that_does_not_fit_changes_nothing() {
-    use DecodeErrorKind::{BadUuid, Expected, Missing};
+    use DecodeErrorKind::{BadUuid, Expected};
     let start = since(
         false,
         1,
@@ -85,7 +85,7 @@ fn a_difference_that_does_not_fit_changes_nothing() {
                 r#"{"Item":{"ROW1":{}}}"#,
                 Some(1),
                 None,
-                Ok(Missing("modify")),
+                Ok(several.clone()),
             ),
             (r#"{"Item":{"ROW1":{"new":{}}}}"#, Some(1), None, Ok(kinds)),
             (
@@ -133,6 +133,32 @@ fn a_difference_that_does_not_fit_changes_nothing() {
             ("[]", None, None, Ok(Expected("an object"))),
         ],
     );
+}
+
+#[test]
+fn a_row_that_a_message_contains_twice_is_named_whatever_follows_it() {
+    let twice = |version, row: &str, next: &str| {
+        let rows = format!(
+            r#"{{"Item":{{"{one}":{row},"{one}":{row},"{two}":{next}}}}}"#,
+            one = uuid(1),
+            two = uuid(2)
+        );
+        let start = match version {
+            MonitorVersion::MonitorCondSince => since(false, 1, &rows),
+            _ => rows,
+        };
+        let error = monitor(version).start(raw(&start)).expect_err(&start);
+        assert_eq!(error.row, Some(uuid(1)), "{start}");
+        assert_eq!(error.reason, ApplyErrorReason::KnownRow, "{start}");
+    };
+    let new = r#"{"new":{"name":"a"}}"#;
+    for next in [new, r#"{"old":{}}"#, r#"{"old":{},"new":{"name":"b"}}"#] {
+        twice(MonitorVersion::Monitor, new, next);
+    }
+    let initial = r#"{"initial":{"name":"a"}}"#;
+    for next in [initial, r#"{"delete":null}"#, r#"{"modify":{"count":1}}"#] {
+        twice(MonitorVersion::MonitorCondSince, initial, next);
+    }
 }
 
 #[test]

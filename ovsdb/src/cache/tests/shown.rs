@@ -144,7 +144,15 @@ fn an_update_that_does_not_fit_is_reported_with_its_place() {
         reason,
     };
     let malformed = DecodeError::new(3, DecodeErrorKind::BadNumber);
+    let outside = ApplyError {
+        table: Str::default(),
+        ..error(None, None, malformed.clone().into())
+    };
     for (error, words) in [
+        (
+            outside,
+            "outside any table: malformed number at byte 3".to_owned(),
+        ),
         (
             error(None, None, ApplyErrorReason::UnknownTable),
             "table T: the update is for a table that was not requested".to_owned(),
@@ -152,14 +160,14 @@ fn an_update_that_does_not_fit_is_reported_with_its_place() {
         (
             error(Some(uuid(1)), None, ApplyErrorReason::UnknownRow),
             format!(
-                "table T, row {}: the update changes a row that the replica does not have",
+                "table T, row {}: the update changes or deletes a row that the replica does not have",
                 uuid(1)
             ),
         ),
         (
             error(Some(uuid(1)), None, ApplyErrorReason::KnownRow),
             format!(
-                "table T, row {}: the update inserts a row that the replica already has",
+                "table T, row {}: the update inserts a row that the replica already has, or contains it twice",
                 uuid(1)
             ),
         ),
