@@ -569,3 +569,9 @@ async fn a_restored_member_reports_its_older_schema() {
     let new = member.result("transact", schema()).await.to_string();
     assert!(new.contains("1.3.0"), "{new}");
 }
+
+#[tokio::test]
+#[should_panic(expected = "there is no member 3 in a cluster of 3")]
+async fn a_cluster_has_no_member_beyond_the_last() {
+    let _ = cluster().transfer_leadership(3);
+}

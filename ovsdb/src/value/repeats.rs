@@ -198,6 +198,18 @@ mod tests {
     }
 
     #[test]
+    fn strings_with_the_same_hash_are_told_apart() {
+        let mut strings = Strings::default();
+        let (one, other) = (
+            "a string that has its hash",
+            "another string with this hash",
+        );
+        for text in [one, one, other, other, one] {
+            assert_eq!(strings.share(text, 7), text);
+        }
+    }
+
+    #[test]
     fn sets_of_uuids_that_repeat_share_an_allocation() {
         let mut repeats = Repeats::default();
         let set = |from: u128, to: u128| (from..to).map(Uuid::from_u128).collect::<Set<Uuid>>();

@@ -89,6 +89,7 @@ fn all_rows_of_a_server_that_cannot_resume_are_compared() {
         let mut rows = vec![(1, "a", 1), (2, "b", 2), (3, "c", 3)];
         rows.extend(many(0));
         monitor.start(raw(&dump(&rows))).expect("rows");
+        assert_eq!(cache.monitor_version(), version);
         let before = cache.snapshot();
         let mut changes = cache.changes::<Item>();
         assert_eq!(changes.try_next().expect("the start").len(), rows.len());

@@ -13,6 +13,13 @@ fn started(rows: usize) -> (ReplicaMonitor, Cache<Inventory>) {
     (monitor, cache)
 }
 
+/// The count of the first row.
+fn cache_count(cache: &Cache<Inventory>) -> i64 {
+    let view = cache.snapshot();
+    let row = view.get(crate::Ref::<Item>::new(uuid(0)));
+    row.expect("a row").count
+}
+
 #[test]
 fn a_transaction_is_a_batch_and_each_row_is_in_it_once() {
     let (mut monitor, cache) = started(3);
@@ -72,6 +79,9 @@ fn a_transaction_is_a_batch_and_each_row_is_in_it_once() {
     update(&mut monitor, "update3", &update3(5, "{}")).expect("an update");
     assert!(all.try_next().is_some() && all.try_next().is_none());
     assert_eq!(cache.snapshot().last_txn_id(), uuid(5));
+    // Nor does one that sets a column to the value that it has.
+    apply(&mut monitor, 6, &[(0, modify(cache_count(&cache)))]);
+    assert!(changes.try_next().is_none());
 }
 
 /// A waker whose task opens a stream at once.

@@ -536,3 +536,65 @@ fn patience_is_reset_only_by_rows_that_did_not_need_it() {
         assert_eq!(again, seconds(next), "rows after {silence} s");
     }
 }
+
+/// How many hints are followed while no member leads.
+fn hints(machine: &mut Reconnect, mut now: Duration) -> usize {
+    for count in 0.. {
+        while !machine.stand_by(now) {
+            machine.disconnected(now, End::NotReady);
+            assert!(matches!(machine.poll(now), Some(Action::Connect(_))));
+            now += Duration::from_micros(100);
+        }
+        machine.hint(now);
+        if machine.poll(now) != Some(Action::StandByOver) {
+            return count;
+        }
+        machine.disconnected(now, End::NotReady);
+        assert!(matches!(machine.poll(now), Some(Action::Connect(_))));
+    }
+    unreachable!("the number of hints is limited")
+}
+
+#[test]
+fn two_hints_for_each_remote_are_followed_until_one_serves() {
+    for remotes in [2, 3] {
+        let second = Duration::from_secs(1);
+        let mut machine = Reconnect::new(TIMINGS, 1, fastrand::Rng::with_seed(7));
+        machine.set_remotes(remotes, None);
+        machine.poll(Duration::ZERO);
+        assert_eq!(hints(&mut machine, Duration::ZERO), 2 * remotes);
+        let now = 100 * second;
+        machine.poll(now);
+        machine.disconnected(now, End::NotReady);
+        machine.poll(now);
+        machine.connected(now);
+        machine.disconnected(now + second, End::NotReady);
+        machine.poll(now + second);
+        assert_eq!(hints(&mut machine, now + second), 2 * remotes);
+    }
+}
+
+#[test]
+fn a_connection_that_serves_long_enough_shortens_the_pauses() {
+    for (served, longest) in [(99, 100), (100, 50)] {
+        let mut longer = 0;
+        for seed in 0..50 {
+            let mut machine = Reconnect::new(TIMINGS, 1, fastrand::Rng::with_seed(seed));
+            let at = Duration::from_millis;
+            machine.poll(at(0));
+            machine.disconnected(at(1), End::NotReady);
+            assert_eq!(machine.poll(at(51)), Some(Action::Connect(0)));
+            machine.connected(at(60));
+            machine.disconnected(at(60 + served), End::NotReady);
+            let due = machine.deadline().expect("another attempt");
+            let pause = due.checked_sub(at(60 + served)).expect("later");
+            assert!(
+                pause >= at(longest / 2) && pause <= at(longest),
+                "{pause:?}"
+            );
+            longer += u32::from(pause > at(longest * 3 / 4));
+        }
+        // Pauses are drawn from the whole range.
+        assert!((10..40).contains(&longer), "{longer} of 50");
+    }
+}

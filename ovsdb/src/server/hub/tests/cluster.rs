@@ -30,7 +30,7 @@ fn a_member_catches_up_with_several_databases_at_once() {
 
     let client = leader.handle_connected(now, Duration::from_secs(5), false);
     let client = client.expect("a session");
-    for name in names {
+    for name in names.into_iter().chain(names) {
         let insert = format!(
             r#"{{"id":0,"method":"transact","params":["{name}",{{"op":"insert","table":"T","row":{{}}}}]}}"#
         );
@@ -41,7 +41,7 @@ fn a_member_catches_up_with_several_databases_at_once() {
     assert!(follower.handle_cluster(now));
     for name in names {
         let database = follower.database(name).expect("a database");
-        assert_eq!(database.state().table(0).len(), 1, "{name}");
+        assert_eq!(database.state().table(0).len(), 2, "{name}");
     }
     assert!(!follower.handle_cluster(now));
 }

@@ -420,3 +420,63 @@ fn transactions_of_a_database_that_is_removed_get_an_outcome() {
     }
     assert!(!test.hub.owes_reply(client) && test.hub.poll_forward("D").is_none());
 }
+
+#[test]
+fn pending_changes_of_a_row_are_merged() {
+    let mut test = Test::new(Quotas::new());
+    let (reader, writer) = (test.connect(), test.connect());
+    test.call(reader, "monitor", r#"["D","m",{"T":{}}]"#);
+    assert!(test.insert(writer, 1, "old", false).contains("uuid"));
+    assert!(test.read(reader).contains("old"));
+    // The reader is slow from now on.
+    test.send(
+        reader,
+        "echo",
+        &format!(r#"["{}"]"#, "x".repeat(2 * QUEUED)),
+    );
+    let write = |test: &mut Test, operation: &str| {
+        let answer = test.call(writer, "transact", &format!(r#"["D",{operation}]"#));
+        assert!(answer.contains(r#""error":null"#), "{answer}");
+    };
+    let all = r#""table":"T","where":[]"#;
+    write(
+        &mut test,
+        r#"{"op":"insert","table":"T","row":{"n":2,"s":"new"}}"#,
+    );
+    write(
+        &mut test,
+        &format!(r#"{{"op":"update",{all},"row":{{"s":"changed"}}}}"#),
+    );
+    assert_eq!(test.pending(reader), 2);
+    write(
+        &mut test,
+        r#"{"op":"delete","table":"T","where":[["n","==",1]]}"#,
+    );
+    assert_eq!(test.pending(reader), 2, "one row was deleted, one is new");
+    write(&mut test, &format!(r#"{{"op":"delete",{all}}}"#));
+    assert_eq!(test.pending(reader), 1, "the new row is gone again");
+    let text = test.read(reader);
+    assert!(
+        text.contains("old") && !text.contains("new"),
+        "{}",
+        text.len()
+    );
+}
+
+#[test]
+fn locks_of_clients_that_are_disconnected_go_to_the_next() {
+    let mut test = Test::new(Quotas::new());
+    let (holder, next) = (test.connect(), test.connect());
+    test.call(next, "set_db_change_aware", "[true]");
+    assert!(
+        test.call(holder, "lock", r#"["l"]"#)
+            .contains(r#""locked":true"#)
+    );
+    assert!(
+        test.call(next, "lock", r#"["l"]"#)
+            .contains(r#""locked":false"#)
+    );
+    assert!(test.hub.remove("D", test.now));
+    assert!(test.hub.poll_close(holder).is_some());
+    assert!(test.read(next).contains(r#""method":"locked""#));
+}
