@@ -19,20 +19,20 @@ const KEPT_FOR_OTHERS: usize = 10_000;
 
 /// The kind of an entry of a log.
 #[derive(Debug, Clone)]
-pub(super) enum Change {
+pub(super) enum EntryKind {
     /// Nothing changed: a leader was elected.
     Nothing,
     /// A transaction was committed.
     Commit(Arc<Commit>),
     /// The whole database: it was created or converted, or the member needs entries that are no longer
     /// kept.
-    Whole,
+    FullState,
 }
 
 /// An entry of a log, with the database after it.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
-    pub(super) change: Change,
+    pub(super) kind: EntryKind,
     pub(super) state: State,
     /// The id of the last transaction.
     pub(super) last: Uuid,
@@ -115,10 +115,10 @@ struct Log {
 impl Log {
     /// Appends an entry, and drops old ones. The last [`KEPT`] entries are kept; more, up to
     /// [`KEPT_FOR_OTHERS`], while a member that was not expelled still has to apply them.
-    fn push(&mut self, change: Change, members: &[Member]) {
+    fn push(&mut self, kind: EntryKind, members: &[Member]) {
         self.last_index += 1;
         self.entries.push_back(Entry {
-            change,
+            kind,
             state: self.state.clone(),
             last: self.last,
         });
@@ -162,7 +162,7 @@ impl Agreed {
         self.leader = Some(leader);
         self.last_leader = leader;
         for log in &mut self.logs {
-            log.push(Change::Nothing, &self.members);
+            log.push(EntryKind::Nothing, &self.members);
         }
     }
 
@@ -239,9 +239,9 @@ impl Consensus {
             last: database.last_transaction(),
         };
         // The first two entries: the database itself, and the election of the first leader.
-        log.push(Change::Whole, &agreed.members);
+        log.push(EntryKind::FullState, &agreed.members);
         log.applied.fill(1);
-        log.push(Change::Nothing, &agreed.members);
+        log.push(EntryKind::Nothing, &agreed.members);
         agreed.logs.push(log);
         agreed.logs.len() - 1
     }
@@ -335,12 +335,12 @@ impl Seat {
 
 impl Slot<'_> {
     /// Appends an entry that the member has applied to its database already.
-    pub(super) fn append(mut self, change: Change, database: &Database) {
+    pub(super) fn append(mut self, kind: EntryKind, database: &Database) {
         let Agreed { members, logs, .. } = &mut *self.agreed;
         let log = &mut logs[self.log];
         log.state = database.state().clone();
         log.last = database.last_transaction();
-        log.push(change, members);
+        log.push(kind, members);
         log.applied[self.member] = log.last_index;
     }
 }
@@ -409,7 +409,7 @@ impl Membership {
         let Some(at) = (applied + 1).checked_sub(log.first_index()) else {
             log.applied[self.seat.member] = log.last_index;
             return Some(Entry {
-                change: Change::Whole,
+                kind: EntryKind::FullState,
                 state: log.state.clone(),
                 last: log.last,
             });
@@ -478,7 +478,7 @@ mod tests {
 
     fn append(member: &Membership, database: &Database) {
         let slot = member.seat().begin().expect("it may append");
-        slot.append(Change::Nothing, database);
+        slot.append(EntryKind::Nothing, database);
     }
 
     #[test]
@@ -542,7 +542,7 @@ mod tests {
         }
         assert_eq!(kept(), KEPT_FOR_OTHERS);
         let entry = members[1].next().expect("it is behind");
-        assert!(matches!(entry.change, Change::Whole), "{entry:?}");
+        assert!(matches!(entry.kind, EntryKind::FullState), "{entry:?}");
         assert_eq!(catch_up(&members[1]), 0);
 
         // A member that was expelled needs nothing any longer.

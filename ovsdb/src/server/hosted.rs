@@ -33,7 +33,7 @@ pub(crate) trait Journal: Send + std::fmt::Debug {
     /// When that cannot be written: the journal is unchanged. When the folder cannot be synced after the
     /// replacement: the new records are in use, but the journal appends nothing any more. When the journal
     /// was closed, or appends nothing after an earlier failure.
-    fn replace(&mut self, schema: &str, record: &Whole<'_>) -> Result<Position, OvsdbError>;
+    fn replace(&mut self, schema: &str, record: &FullRecord<'_>) -> Result<Position, OvsdbError>;
 }
 
 /// A position in a journal, which grows with each record.
@@ -180,7 +180,7 @@ impl Hosted {
                 )));
             }
             let comment = "converted by ovsdb-server";
-            let record = Whole {
+            let record = FullRecord {
                 state: database.state(),
                 comment: Some(comment),
                 date,
@@ -202,14 +202,14 @@ const PIECE: usize = 64 * 1024;
 /// The record of a whole database. Its text may be longer than all rows in memory, so it is generated
 /// in pieces, and never stored as a whole.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Whole<'a> {
+pub(crate) struct FullRecord<'a> {
     pub(crate) state: &'a State,
     pub(crate) comment: Option<&'a str>,
     /// The time of day, in milliseconds since 1970.
     pub(crate) date: i64,
 }
 
-impl Whole<'_> {
+impl FullRecord<'_> {
     /// Passes the text to `each`, piece by piece. Each call generates the same text.
     ///
     /// # Errors

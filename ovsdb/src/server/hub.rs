@@ -185,7 +185,7 @@ impl Hub {
         if session.closing.is_some() {
             return;
         }
-        session.is_alive(now.instant);
+        session.record_activity(now.instant);
         match Message::parse(text) {
             Ok(Message::Request {
                 id: request,
@@ -204,7 +204,7 @@ impl Hub {
     /// Nothing more is read from a client: it has closed its end and everything that it sent was handled,
     /// or the server closes the connection. The client still gets the outstanding replies, but no more
     /// updates, and its transactions that wait are abandoned.
-    pub(crate) fn handle_end(&mut self, id: SessionId) {
+    pub(crate) fn handle_half_closed(&mut self, id: SessionId) {
         if let Some(session) = self.sessions.get_mut(&id) {
             session.monitors.clear();
         }
@@ -227,7 +227,7 @@ impl Hub {
             } else {
                 // A slow reader is alive, but cannot answer probes before it has read everything sent
                 // before them.
-                session.is_alive(now.instant);
+                session.record_activity(now.instant);
             }
         }
     }

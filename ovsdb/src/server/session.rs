@@ -60,7 +60,7 @@ impl Session {
     }
 
     /// Records that the client is active: it has sent a message, or read a part of a backlog.
-    pub(super) const fn is_alive(&mut self, now: Instant) {
+    pub(super) const fn record_activity(&mut self, now: Instant) {
         self.probe = Probe::Idle(now);
     }
 

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use super::driver::{Shared, now};
 use super::engine::Database;
 use super::file::{Compaction, FileJournal, FileLock};
-use super::hosted::{Position, Whole};
+use super::hosted::{FullRecord, Position};
 use crate::protocol::OvsdbError;
 
 /// A database's file.
@@ -94,7 +94,7 @@ impl Storage {
                     let running = (compaction, Ended(self.clone()));
                     let written = tokio::task::spawn_blocking(move || {
                         let (compaction, _ended) = running;
-                        let record = Whole {
+                        let record = FullRecord {
                             state: database.state(),
                             comment: None,
                             date,

@@ -153,7 +153,7 @@ impl Connection {
             // whenever this task has sent something.
             output.reserve();
             if !self.stalled {
-                hub.handle_end(self.id);
+                hub.handle_half_closed(self.id);
             }
         }
         if output.is_idle() {

@@ -17,7 +17,7 @@ use super::references::{strong_targets, weak_targets};
 use super::row::Row;
 use super::schema::{ColumnId, TableDef, TableId};
 use super::storage::{Replacement, RowChange, hash_columns};
-use super::transaction::{Change, Transaction, compare};
+use super::transaction::{Transaction, WrittenRow, compare};
 use crate::protocol::OvsdbError;
 use crate::simulated::HashState;
 use crate::value::{Atom, Uuid};
@@ -42,7 +42,7 @@ impl Transaction<'_> {
 
     fn drop_unchanged(&mut self) {
         for table in &mut self.written {
-            table.rows.retain(|_, Change { change, .. }| {
+            table.rows.retain(|_, WrittenRow { change, .. }| {
                 let is_same = matches!((&change.old, &change.new), (Some(old), Some(new))
                     if old.has_same_columns(new) && old.version() == new.version());
                 is_changed(change) && !is_same
@@ -166,7 +166,7 @@ impl Transaction<'_> {
                 continue;
             };
             let (mut inserted, mut deleted) = (0, 0);
-            for Change { change, .. } in self.written[id].rows.values() {
+            for WrittenRow { change, .. } in self.written[id].rows.values() {
                 inserted += u64::from(change.old.is_none() && change.new.is_some());
                 deleted += u64::from(change.old.is_some() && change.new.is_none());
             }
@@ -195,7 +195,7 @@ impl Transaction<'_> {
         // Removing a reference to a deleted row changes the row that refers to it.
         for id in 0..schema.tables.len() {
             let is_deleted =
-                |change: &&Change| change.change.old.is_some() && change.change.new.is_none();
+                |change: &&WrittenRow| change.change.old.is_some() && change.change.new.is_none();
             let deleted = self.written[id].rows.values().filter(is_deleted);
             let deleted: Vec<_> = deleted.map(|change| change.change.uuid()).collect();
             for uuid in deleted {
@@ -298,7 +298,7 @@ impl Transaction<'_> {
     fn check_index(&self, id: TableId, def: &TableDef, index: usize, ids: &[ColumnId]) -> Result {
         let written = &self.written[id];
         let mut candidates: HashMap<u32, SmallVec<[&Arc<Row>; 1]>, HashState> = HashMap::default();
-        for Change { change, .. } in written.rows.values() {
+        for WrittenRow { change, .. } in written.rows.values() {
             let Some(row) = &change.new else { continue };
             if let Some(old) = &change.old
                 && old.has_same(row, def, ids)
@@ -415,7 +415,7 @@ pub(super) fn is_changed(change: &RowChange) -> bool {
     }
 }
 
-const fn is_garbage(change: &Change) -> bool {
+const fn is_garbage(change: &WrittenRow) -> bool {
     change.change.new.is_some() && change.references <= 0
 }
 

@@ -261,28 +261,28 @@ pub(crate) fn read_columns(raw: Raw<'_>, table: &TableDef) -> Result<Vec<ColumnI
 }
 
 /// Why a value is refused.
-enum Fault {
+enum ValueError {
     /// The value has another form. This is a syntax error, whose message quotes the value.
     Form(String),
     /// Any other error.
     Other(OvsdbError),
 }
 
-impl From<OvsdbError> for Fault {
+impl From<OvsdbError> for ValueError {
     fn from(error: OvsdbError) -> Self {
         Self::Other(error)
     }
 }
 
-impl From<DecodeError> for Fault {
+impl From<DecodeError> for ValueError {
     fn from(error: DecodeError) -> Self {
         Self::Form(error.kind.to_string())
     }
 }
 
-/// A fault of the kind `Form`.
-fn form(details: impl Into<String>) -> Fault {
-    Fault::Form(details.into())
+/// An error of the kind `Form`.
+fn form(details: impl Into<String>) -> ValueError {
+    ValueError::Form(details.into())
 }
 
 /// Reads a value of a column (RFC 7047 section 5.1, `<value>`).
@@ -296,9 +296,9 @@ pub(super) fn read_cell(
         Some(value) => read_map(reader, kind, value, context),
         None => read_set(reader, kind, context),
     };
-    cell.map_err(|fault| match fault {
-        Fault::Other(error) => error,
-        Fault::Form(details) => {
+    cell.map_err(|error| match error {
+        ValueError::Other(error) => error,
+        ValueError::Form(details) => {
             reader.restore(start);
             syntax(reader.again().skip().map_or("", |raw| raw.text), details)
         }
@@ -309,7 +309,7 @@ fn read_set(
     reader: &mut Reader<'_>,
     kind: &ColumnType,
     context: &mut Context<'_>,
-) -> Result<Cell, Fault> {
+) -> Result<Cell, ValueError> {
     if reader.peek() != Some(b'[') {
         return read_atom(reader, &kind.key, context).map(Cell::One);
     }
@@ -328,7 +328,7 @@ fn read_set(
     while reader.element()? {
         let place = (first, atoms.len());
         let atom = read_atom(reader, &kind.key, context);
-        atoms.push(atom.map_err(|fault| first_fault(reader, place, kind, fault))?);
+        atoms.push(atom.map_err(|error| first_error(reader, place, kind, error))?);
     }
     reader.finish().map_err(expected)?;
     let count = atoms.len();
@@ -345,7 +345,7 @@ fn read_map(
     kind: &ColumnType,
     value: &BaseType,
     context: &mut Context<'_>,
-) -> Result<Cell, Fault> {
+) -> Result<Cell, ValueError> {
     let expected = |_| form("expected [\"map\", <array>]");
     reader.array().map_err(expected)?;
     reader.demand("").map_err(expected)?;
@@ -359,7 +359,7 @@ fn read_map(
     while reader.element()? {
         let place = (first, pairs.len());
         let pair = read_pair(reader, &kind.key, value, context);
-        pairs.push(pair.map_err(|fault| first_fault(reader, place, kind, fault))?);
+        pairs.push(pair.map_err(|error| first_error(reader, place, kind, error))?);
     }
     reader.finish().map_err(expected)?;
     let count = pairs.len();
@@ -379,7 +379,7 @@ fn read_pair(
     key: &BaseType,
     value: &BaseType,
     context: &mut Context<'_>,
-) -> Result<(Atom, Atom), Fault> {
+) -> Result<(Atom, Atom), ValueError> {
     let expected = |_| form(PAIR);
     reader.array().map_err(expected)?;
     reader.demand("").map_err(expected)?;
@@ -393,26 +393,26 @@ fn read_pair(
 /// The error for an element of a map that is not a pair.
 const PAIR: &str = "expected 2-element array";
 
-/// The fault that ovsdb-server reports when the element at this place has `fault`. That server counts
+/// The error that ovsdb-server reports when the element at this place has `error`. That server counts
 /// the elements, which begin at `first`, before it reads any, and checks the form of a pair before it
 /// reads its atoms.
-fn first_fault(
+fn first_error(
     reader: &mut Reader<'_>,
     (first, at): (Checkpoint, usize),
     kind: &ColumnType,
-    fault: Fault,
-) -> Fault {
+    error: ValueError,
+) -> ValueError {
     reader.restore(first);
     let mut elements = Vec::new();
     while let Ok(true) = reader.element() {
         match reader.skip() {
             Ok(element) => elements.push(element),
-            Err(_) => return fault,
+            Err(_) => return error,
         }
     }
     let class = if kind.is_map() { "map" } else { "set" };
-    if let Err(fault) = check_count(kind, class, elements.len()) {
-        return fault;
+    if let Err(error) = check_count(kind, class, elements.len()) {
+        return error;
     }
     let is_pair = |element: Raw<'_>| {
         let mut reader = Reader::of(element);
@@ -426,11 +426,11 @@ fn first_fault(
     };
     match elements.get(at) {
         Some(element) if kind.is_map() && is_pair(*element).is_none() => form(PAIR),
-        _ => fault,
+        _ => error,
     }
 }
 
-fn check_count(kind: &ColumnType, class: &str, count: usize) -> Result<(), Fault> {
+fn check_count(kind: &ColumnType, class: &str, count: usize) -> Result<(), ValueError> {
     if kind.allows(count) {
         return Ok(());
     }
@@ -453,7 +453,7 @@ fn read_atom(
     reader: &mut Reader<'_>,
     base: &BaseType,
     context: &mut Context<'_>,
-) -> Result<Atom, Fault> {
+) -> Result<Atom, ValueError> {
     let atom = match base.atomic {
         AtomicType::Integer => match reader.number() {
             Ok(Number::Integer(integer)) => Some(Atom::Integer(integer)),
@@ -479,7 +479,7 @@ fn read_atom(
     Ok(atom)
 }
 
-fn read_uuid(reader: &mut Reader<'_>, context: &mut Context<'_>) -> Result<Atom, Fault> {
+fn read_uuid(reader: &mut Reader<'_>, context: &mut Context<'_>) -> Result<Atom, ValueError> {
     let expected = |_| form("expected [\"uuid\", <string>]");
     reader.array().map_err(expected)?;
     reader.demand("").map_err(expected)?;

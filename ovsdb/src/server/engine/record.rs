@@ -11,7 +11,7 @@ use super::parse::{Context, read_cell};
 use super::row::Row;
 use super::schema::{ColumnId, TableDef, TableId};
 use super::storage::RowChange;
-use super::transaction::{Caller, Change, Transaction};
+use super::transaction::{Caller, Transaction, WrittenRow};
 use super::{Commit, Database, Proposal, Schema, State};
 use crate::protocol::OvsdbError;
 use crate::value::json::{Reader, write_string};
@@ -222,7 +222,7 @@ impl Load<'_> {
         let def = &self.transaction.state.schema.tables[table];
         let version = super::parse::random_uuid(self.transaction.random);
         let new = Some(Arc::new(Row::new(uuid, version, def, cells)));
-        let change = Change {
+        let change = WrittenRow {
             change: RowChange { old: None, new },
             references: 0,
         };

@@ -28,12 +28,12 @@ use crate::value::{Atom, Uuid, parse_uuid};
 /// The rows of a table that a transaction has written.
 #[derive(Debug, Default)]
 pub(super) struct Written {
-    pub(super) rows: HashMap<Uuid, Change, HashState>,
+    pub(super) rows: HashMap<Uuid, WrittenRow, HashState>,
 }
 
 /// A row that a transaction has written.
 #[derive(Debug, Clone)]
-pub(super) struct Change {
+pub(super) struct WrittenRow {
     pub(super) change: RowChange,
     /// The number of strong references to the row from other rows.
     pub(super) references: i64,
@@ -254,7 +254,7 @@ impl<'a> Transaction<'a> {
         check_defaults(def, &cells)?;
         let version = random_uuid(self.random);
         let row = Arc::new(Row::new(uuid, version, def, cells));
-        let change = Change {
+        let change = WrittenRow {
             change: RowChange {
                 old: None,
                 new: Some(row),
@@ -528,7 +528,7 @@ impl<'a> Transaction<'a> {
     }
 
     /// The change of a row, which is recorded if there was none yet.
-    pub(super) fn change(&mut self, table: TableId, row: &Arc<Row>) -> &mut Change {
+    pub(super) fn change(&mut self, table: TableId, row: &Arc<Row>) -> &mut WrittenRow {
         let state = self.state;
         let rows = &mut self.written[table].rows;
         rows.entry(row.uuid()).or_insert_with(|| {
@@ -539,7 +539,7 @@ impl<'a> Transaction<'a> {
 
     /// The change of a row of any table, also of a row that the transaction has deleted; `None` when there
     /// is no such row.
-    pub(super) fn find_change(&mut self, table: TableId, uuid: Uuid) -> Option<&mut Change> {
+    pub(super) fn find_change(&mut self, table: TableId, uuid: Uuid) -> Option<&mut WrittenRow> {
         match self.written[table].rows.entry(uuid) {
             Entry::Occupied(known) => Some(known.into_mut()),
             Entry::Vacant(place) => {
@@ -564,8 +564,8 @@ impl<'a> Transaction<'a> {
 }
 
 /// The record of a row that is not changed yet.
-fn unchanged(row: &Arc<Row>, references: u32) -> Change {
-    Change {
+fn unchanged(row: &Arc<Row>, references: u32) -> WrittenRow {
+    WrittenRow {
         change: RowChange {
             old: Some(row.clone()),
             new: Some(row.clone()),

@@ -5,7 +5,7 @@ use std::io;
 
 use sha1::{Digest as _, Sha1};
 
-use crate::server::hosted::Whole;
+use crate::server::hosted::FullRecord;
 
 /// The beginning of each record of a standalone database.
 const MAGIC: &str = "OVSDB JSON";
@@ -16,7 +16,7 @@ const LONGEST_LINE: usize = 128;
 
 /// Writes a record whose JSON comes in pieces. Returns the record's length in bytes. The pieces are
 /// generated twice, because the first line contains the length and the hash of all of them.
-pub(super) fn write_pieces(out: &mut impl io::Write, record: &Whole<'_>) -> io::Result<u64> {
+pub(super) fn write_pieces(out: &mut impl io::Write, record: &FullRecord<'_>) -> io::Result<u64> {
     let (mut hasher, mut length) = (Sha1::new(), 1);
     record.pieces(|piece| {
         hasher.update(piece);

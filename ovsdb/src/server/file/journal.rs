@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::format::{write_pieces, write_record};
 use crate::protocol::OvsdbError;
-use crate::server::hosted::{Journal, Position, Whole};
+use crate::server::hosted::{FullRecord, Journal, Position};
 
 /// Files up to this size, in bytes, are not compacted automatically.
 const SMALL: u64 = 10 * 1024 * 1024;
@@ -28,7 +28,7 @@ struct Backlog {
 
 /// The state of the file.
 #[derive(Debug)]
-struct State {
+struct FileState {
     path: PathBuf,
     /// Shared with a sync that runs.
     file: Arc<File>,
@@ -57,13 +57,13 @@ struct State {
 /// A journal in a file. Clones refer to the same file.
 #[derive(Debug, Clone)]
 pub(crate) struct FileJournal {
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<FileState>>,
 }
 
 impl FileJournal {
     /// A journal that continues at the end of this file.
     pub(super) fn new(path: &Path, file: File, length: u64, records: u64) -> Self {
-        let state = State {
+        let state = FileState {
             path: path.to_owned(),
             file: Arc::new(file),
             length,
@@ -80,7 +80,7 @@ impl FileJournal {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, FileState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -180,7 +180,7 @@ impl Compaction {
     /// # Errors
     /// When the new file cannot be written: the old one stays in use. When the folder cannot be synced
     /// after the replacement: the new file is in use, but nothing can be appended any more.
-    pub(crate) fn finish(self, schema: &str, record: &Whole<'_>) -> io::Result<()> {
+    pub(crate) fn finish(self, schema: &str, record: &FullRecord<'_>) -> io::Result<()> {
         let old = self.journal.state().file.clone();
         let (mut file, base) = write_new(&self.new, schema, record, &old)?;
         for _ in 0..ROUNDS {
@@ -209,7 +209,7 @@ impl Compaction {
     }
 }
 
-impl State {
+impl FileState {
     /// Continues with a new file, which replaces the current one.
     fn take_file(&mut self, new: &Path, file: File, base: u64, length: u64) -> io::Result<()> {
         fs::rename(new, &self.path)?;
@@ -252,7 +252,12 @@ fn beside(path: &Path, purpose: &str) -> PathBuf {
 
 /// Writes a file with a schema and the record of all rows. Returns it and its length. It gets the
 /// access rights of `old`.
-fn write_new(path: &Path, schema: &str, record: &Whole<'_>, old: &File) -> io::Result<(File, u64)> {
+fn write_new(
+    path: &Path,
+    schema: &str,
+    record: &FullRecord<'_>,
+    old: &File,
+) -> io::Result<(File, u64)> {
     let mut file = OpenOptions::new()
         .create(true)
         .truncate(true)
@@ -342,7 +347,7 @@ impl Journal for FileJournal {
         Ok(state.position)
     }
 
-    fn replace(&mut self, schema: &str, record: &Whole<'_>) -> Result<Position, OvsdbError> {
+    fn replace(&mut self, schema: &str, record: &FullRecord<'_>) -> Result<Position, OvsdbError> {
         let state = &mut *self.state();
         if let Some(error) = &state.broken {
             return Err(failed(&state.path, error));
@@ -434,7 +439,7 @@ mod tests {
         journal.state().sync_folder = |_| Err(io::Error::other("the folder is lost"));
         let converted = SCHEMA.replace("1.0.0", "2.0.0");
         let converted = converted.replace(['\n', ' '], "");
-        let whole = Whole {
+        let whole = FullRecord {
             state: opened.database.state(),
             comment: None,
             date: 1,
@@ -507,7 +512,7 @@ mod tests {
             drop((opened.database, opened.lock));
             let opened = open(&path, 1).expect("a good file");
             let mut text = String::new();
-            let whole = Whole {
+            let whole = FullRecord {
                 state: opened.database.state(),
                 comment: None,
                 date: 1,
@@ -552,7 +557,7 @@ mod tests {
         let path = folder.path().join("things.db");
         let opened = create(&path, SCHEMA, 1).expect("a file");
         let (mut database, journal) = (opened.database, opened.journal);
-        let empty = Whole {
+        let empty = FullRecord {
             state: &database.state().clone(),
             comment: None,
             date: 1,
@@ -569,7 +574,7 @@ mod tests {
         let rows = rows.collect::<Vec<_>>().join(",");
         let record = format!(r#"{{"Thing":{{{rows}}}}}"#);
         database.replay(&record).expect("a good record");
-        let whole = Whole {
+        let whole = FullRecord {
             state: database.state(),
             comment: Some("compacted"),
             date: 1,

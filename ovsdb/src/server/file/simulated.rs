@@ -6,7 +6,7 @@ use super::format::{write_pieces, write_record};
 use super::{FileErrorReason, Replayed, replay};
 use crate::protocol::OvsdbError;
 use crate::server::engine::Database;
-use crate::server::hosted::{Journal, Position, Whole};
+use crate::server::hosted::{FullRecord, Journal, Position};
 
 #[derive(Debug, Default)]
 struct Contents {
@@ -75,7 +75,7 @@ impl Journal for MemoryFile {
         self.write(&bytes)
     }
 
-    fn replace(&mut self, schema: &str, record: &Whole<'_>) -> Result<Position, OvsdbError> {
+    fn replace(&mut self, schema: &str, record: &FullRecord<'_>) -> Result<Position, OvsdbError> {
         let mut bytes = Vec::new();
         write_record(&mut bytes, schema);
         let _ = write_pieces(&mut bytes, record);

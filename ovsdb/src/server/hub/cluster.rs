@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::{Hub, Now};
-use crate::server::consensus::{Applied, Change, Entry, Membership, Status};
+use crate::server::consensus::{Applied, Entry, EntryKind, Membership, Status};
 use crate::server::engine::Database;
 use crate::value::{Atom, Datum};
 
@@ -66,7 +66,7 @@ impl Hub {
             let Some(entry) = membership.next() else {
                 break;
             };
-            changed |= !matches!(entry.change, Change::Nothing);
+            changed |= !matches!(entry.kind, EntryKind::Nothing);
             self.apply(name, entry, now);
         }
         changed |= self.report_status(name, now);
@@ -81,14 +81,14 @@ impl Hub {
         let Some(hosted) = self.databases.get_mut(name) else {
             return;
         };
-        match entry.change {
-            Change::Nothing => {}
-            Change::Commit(commit) => {
+        match entry.kind {
+            EntryKind::Nothing => {}
+            EntryKind::Commit(commit) => {
                 hosted.database.follow(entry.state, entry.last);
                 hosted.history.add(commit.clone());
                 self.publish(name, &commit);
             }
-            Change::Whole => {
+            EntryKind::FullState => {
                 // This first sends the updates that were not sent yet, which are in the old schema.
                 self.cancel_monitors(name);
                 if let Some(hosted) = self.databases.get_mut(name) {

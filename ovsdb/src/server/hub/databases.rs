@@ -9,7 +9,7 @@ use ovsdb_schema::DatabaseSchema;
 use super::{Hub, Now, elements};
 use crate::protocol::OvsdbError;
 use crate::server::SessionId;
-use crate::server::consensus::{Change, Seat};
+use crate::server::consensus::{EntryKind, Seat};
 use crate::server::engine::error::{error, syntax};
 use crate::server::engine::{Caller, Database, Executed, Schema};
 use crate::server::hosted::{Hosted, Journal};
@@ -338,7 +338,7 @@ impl Hub {
         #[cfg(simulation)]
         crate::server::simulated::replaced(self.id, hosted);
         if let Some(slot) = slot.flatten() {
-            slot.append(Change::Whole, &hosted.database);
+            slot.append(EntryKind::FullState, &hosted.database);
             self.appended = true;
         }
         self.cancel_monitors(name);

@@ -18,15 +18,15 @@ use crate::value::json::Raw;
 const COPIED: usize = 64 * 1024;
 
 /// The text of an update, shared by all monitors with the same selection.
-struct Shared {
+struct UpdateText {
     selection: Arc<Selection>,
     first_version: bool,
     text: Option<Bytes>,
 }
 
-/// The whole message of an update. Clients running the same program choose the same monitor ids, so
+/// The message of an update. Clients running the same program choose the same monitor ids, so
 /// most messages equal the previous one.
-struct Whole {
+struct UpdateMessage {
     /// The index of its text.
     at: usize,
     version: MonitorVersion,
@@ -160,8 +160,8 @@ impl Hub {
         #[cfg(simulation)]
         crate::server::simulated::committed(self.id, hosted, commit);
         let schema = hosted.database.schema();
-        let mut texts: Vec<Shared> = Vec::new();
-        let mut last: Option<Whole> = None;
+        let mut texts: Vec<UpdateText> = Vec::new();
+        let mut last: Option<UpdateMessage> = None;
         let count = commit.row_count();
         for (id, session) in &mut self.sessions {
             for monitor in &mut session.monitors {
@@ -173,9 +173,9 @@ impl Hub {
                     continue;
                 }
                 let first_version = monitor.version == MonitorVersion::Monitor;
-                let known = texts.iter().position(|shared| {
-                    shared.first_version == first_version
-                        && Arc::ptr_eq(&shared.selection, &monitor.selection)
+                let known = texts.iter().position(|known| {
+                    known.first_version == first_version
+                        && Arc::ptr_eq(&known.selection, &monitor.selection)
                 });
                 let at = known.unwrap_or_else(|| {
                     let changes = commit.tables.iter();
@@ -188,7 +188,7 @@ impl Hub {
                         changes,
                         count,
                     );
-                    texts.push(Shared {
+                    texts.push(UpdateText {
                         selection: monitor.selection.clone(),
                         first_version,
                         text: text.map(Bytes::from),
@@ -206,15 +206,15 @@ impl Hub {
                             && last.monitor == monitor.id =>
                     {
                         let message = last.message.get_or_insert_with(|| {
-                            let mut whole = Outgoing::default();
-                            write_update(&mut whole, monitor, commit.id, text);
-                            whole.into_bytes()
+                            let mut message = Outgoing::default();
+                            write_update(&mut message, monitor, commit.id, text);
+                            message.into_bytes()
                         });
                         session.outgoing.share(message);
                     }
                     _ => {
                         write_update(&mut session.outgoing, monitor, commit.id, text);
-                        last = Some(Whole {
+                        last = Some(UpdateMessage {
                             at,
                             version: monitor.version,
                             monitor: monitor.id.clone(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Hub, Now, SessionCaller, UNREAD, elements, exhausted, first_element, string};
 use crate::protocol::{LockReply, MonitorVersion, OvsdbError, Wire};
 use crate::server::SessionId;
-use crate::server::consensus::{Change, Seat};
+use crate::server::consensus::{EntryKind, Seat};
 use crate::server::engine::error::{error, syntax, syntax_of};
 use crate::server::engine::id::is_id;
 use crate::server::engine::{Executed, Proposal};
@@ -243,7 +243,7 @@ impl Hub {
         if let Some(commit) = &commit {
             hosted.history.add(commit.clone());
             if let Some(slot) = slot.flatten() {
-                slot.append(Change::Commit(commit.clone()), &hosted.database);
+                slot.append(EntryKind::Commit(commit.clone()), &hosted.database);
                 self.appended = true;
             }
             if planted!(ServerRepliesFirst) {

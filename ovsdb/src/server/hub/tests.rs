@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::*;
 use crate::server::engine::{Database, Schema};
-use crate::server::hosted::{Journal, Whole};
+use crate::server::hosted::{FullRecord, Journal};
 
 const SCHEMA: &str = r#"{"name":"D","tables":{"T":{"isRoot":true,"columns":{"n":{"type":"integer"},"s":{"type":"string"}}}}}"#;
 /// The schema with one column fewer.
@@ -48,7 +48,7 @@ impl Journal for TestJournal {
         Ok(Position(written.records.len() as u64))
     }
 
-    fn replace(&mut self, _: &str, record: &Whole<'_>) -> Result<Position, OvsdbError> {
+    fn replace(&mut self, _: &str, record: &FullRecord<'_>) -> Result<Position, OvsdbError> {
         let mut text = String::new();
         record.pieces(|piece| {
             text.push_str(piece);

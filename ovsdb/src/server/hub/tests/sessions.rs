@@ -170,7 +170,7 @@ fn the_transactions_of_a_client_that_has_closed_its_end_are_abandoned_and_those_
         wait(&mut test, client, 1);
         wait(&mut test, other, 1);
         if is_end {
-            test.hub.handle_end(client);
+            test.hub.handle_half_closed(client);
         } else {
             test.hub.handle_closed(client);
         }
