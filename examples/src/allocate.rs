@@ -167,8 +167,8 @@ impl Pool {
         }
     }
 
-    /// The pool of a layer3 node's subnet, without the gateway's and the management port's
-    /// addresses.
+    /// The pool of a layer3 node's subnet, in which the gateway's and the management port's
+    /// addresses are taken.
     #[must_use]
     pub fn of_node(subnet: IpNet) -> Self {
         let mut pool = Self::new(subnet);
@@ -176,7 +176,7 @@ impl Pool {
         pool
     }
 
-    /// Removes the addresses of a range from the pool; addresses that are not in the pool are ignored.
+    /// Marks the addresses of a range as taken; addresses that are not in the pool are ignored.
     pub fn exclude(&mut self, range: &IpNet) {
         let own = bits(self.subnet.network());
         let same = Family::of(range.addr()) == Family::of(self.subnet.addr());

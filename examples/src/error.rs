@@ -11,7 +11,7 @@ use crate::config::ConfigError;
 pub struct Place {
     /// The file; `-` for the standard input.
     pub file: String,
-    /// The document within the file, from 1 on.
+    /// The document within the file, counted from 1; 0 for the whole file.
     pub document: usize,
     /// The item of the document's list, counted from 1; 0 if there is no list, or the object has a
     /// name.

@@ -1,5 +1,5 @@
-//! Removes networks, nodes and pods, and what is left over from those that were removed while the
-//! program did not run.
+//! Removes networks, nodes, policies and pods, and what is left over from those that were removed while
+//! the program did not run.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,7 +19,7 @@ use crate::network::Network;
 use crate::policy::{Direction, owner};
 use crate::topology::Draft;
 
-/// How many ports are removed in one step.
+/// The most ports that are removed in one step.
 const PORTS_OF_A_STEP: usize = 250;
 
 /// What to do with rows that are in the database but not in the manifests.
@@ -328,8 +328,8 @@ pub fn kept_ports(view: &View, cluster: &Cluster) -> BTreeSet<Str> {
 
 /// Removes everything that the manifests describe.
 ///
-/// A network whose pods also use another NAD, which is not in the manifests, is kept; only the pods of
-/// the removed NADs are removed from it.
+/// A network whose pods also use another NAD, which is not in the manifests, is kept. Of what is
+/// on it, the ports of the removed NADs, and the policies, nodes and pods in the manifests, are removed.
 pub fn described(draft: &mut Draft<'_>, manifests: &Manifests, described: &[Network]) {
     let (view, nothing) = (draft.view.clone(), Wanted::new());
     let mut gone: BTreeSet<&str> = BTreeSet::new();

@@ -31,8 +31,9 @@ struct Interface {
     gateway: Vec<String>,
 }
 
-/// The nodes of layer3 networks and the live pods with attachments as a `v1` List, with only these
-/// annotations. What a pod's annotations say of other networks is kept.
+/// The nodes of layer3 networks and the live pods with attachments as a `v1` List, with only the
+/// annotations [`NODE_SUBNETS`], [`grant::ANNOTATION`] and [`NETWORK_STATUS`]. What a pod's annotations
+/// say of other networks is kept.
 #[must_use]
 pub fn list(cluster: &Cluster, granted: &apply::Grants) -> Value {
     let nodes = cluster.nodes.iter().filter_map(|node| {

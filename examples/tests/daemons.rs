@@ -288,7 +288,7 @@ fn a_port_gets_from_the_northbound_database_into_the_flows_of_a_switch() {
     ovn.nbctl(&["--wait=hv", "sync"]);
     let flows = ovn.flows();
     assert!(flows.contains("0a:00:00:00:00:01"), "{flows}");
-    // The daemon writes statistics by itself; the server handles these columns like all others.
+    // ovs-vswitchd writes the state of its interfaces by itself; the server handles these columns like all others.
     eventually(ovn.path(), "the switch reports", || {
         ovn.vsctl(&["get", "interface", "i0", "admin_state"]).trim() != "[]"
     });

@@ -1,4 +1,5 @@
-//! Bad input: the program reports where and what, does the rest, and exits with the status 2.
+//! Bad input: the program reports where and what, does the rest (unless a file cannot be read or parsed),
+//! and exits with the status 2.
 
 mod support;
 

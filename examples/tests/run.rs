@@ -218,7 +218,7 @@ fn on_a_cluster_one_instance_works_and_is_connected_to_the_leader() {
             controllers.iter().map(Controller::log).collect::<Vec<_>>()
         )
     };
-    // Each controller requests the lock from the servers that it connects to; only one gets it.
+    // Each controller requests the lock from the leader; only one gets it.
     until(
         "lock",
         || count("working") + count("waiting for the lock") >= 6,
@@ -362,7 +362,7 @@ fn invalid_objects_keep_their_rows_and_do_not_affect_others() {
     let wait = |what: &str, holds: &dyn Fn() -> bool| until(what, holds, || controller.log());
     wait("rows", &|| is_complete(&server));
 
-    // A network and its pods become malformed; a pod of another network is removed.
+    // A network becomes malformed, so its pods are left out; a pod of another network is removed.
     let before = rows(&server, "Logical_Switch_Port");
     fs::write(
         folder.join("l2-network.yaml"),

@@ -66,7 +66,7 @@ fn place(file: &str) -> Place {
 }
 
 /// Manifests are read, or errors name the place. What was read can be planned on an empty database and on a
-/// filled one.
+/// filled one, unless objects conflict.
 ///
 /// # Panics
 /// When that does not hold.

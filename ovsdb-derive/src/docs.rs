@@ -29,7 +29,7 @@ pub(crate) fn table(facts: &Facts<'_>, name: &str) -> String {
             .to_owned()
     };
     if let Some(rows) = table.max_rows {
-        life += &format!(" It has at most {rows} {}.", plural(rows, "row"));
+        life += &format!(" The table has at most {rows} {}.", plural(rows, "row"));
     }
     paragraphs.push(life);
     for (kind, word) in [(RefType::Strong, "Strong"), (RefType::Weak, "Weak")] {

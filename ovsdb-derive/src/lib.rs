@@ -15,7 +15,7 @@
 //!   (`LOGICAL_PORT_AND_DST_IP`).
 //! - The enum of a string column has the name of the table's type, followed by the column's words (`AclAction`; for a
 //!   map followed by `Key` or `Value`). Its values' words are split where a character is neither letter
-//!   nor digit (`allow-related` is `AllowRelated`); a value that begins with a digit gets a `V`
+//!   nor digit (`allow-related` is `AllowRelated`); a value whose first letter or digit is a digit gets a `V`
 //!   before it, one without letters and digits is `Empty`, and `unknown` and `self` are
 //!   `UnknownValue` and `SelfValue`. `Unknown(..)` holds any other value.
 //!

@@ -141,7 +141,7 @@ pub struct ReconcilerStats {
     pub attempts: u64,
     /// Attempts that failed.
     pub failures: u64,
-    /// Attempts for keys that had failed before.
+    /// Attempts for keys whose previous attempt failed.
     pub retries: u64,
     /// How often the closure was run again within an attempt, usually after a conflict with another
     /// client.

@@ -483,7 +483,8 @@ async fn a_detached_transaction_on_a_view_can_be_read() {
     assert_eq!(totals, [(a.uuid(), 6)]);
 }
 
-/// A condition on another column than `_uuid` makes the server read every row of the table.
+/// A condition on another column than `_uuid` makes servers before Open vSwitch 3.6 read every row of the
+/// table.
 #[tokio::test]
 async fn where_the_schema_keeps_keys_unique_no_guard_looks_through_the_table() {
     let Setting {

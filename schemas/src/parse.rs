@@ -230,8 +230,8 @@ fn references_exist(tables: &BTreeMap<String, TableSchema>) -> Result<()> {
     Ok(())
 }
 
-/// Makes columns persistent that keep rows of other tables alive, as the server does. It would delete those rows
-/// after a restart if the references to them were lost.
+/// Makes columns persistent that keep rows of tables that are not root tables alive, as the server does. It would
+/// delete those rows after a restart if the references to them were lost.
 fn store_only_references(tables: &mut BTreeMap<String, TableSchema>) {
     let collected = tables.iter().filter(|(_, table)| !table.is_root);
     let collected: BTreeSet<String> = collected.map(|(name, _)| name.clone()).collect();

@@ -232,7 +232,7 @@ impl World {
         );
     }
 
-    /// Notes what the server had at the beginning of each connection of a client.
+    /// Notes what the server had at the beginning of each connection of a client after the first.
     fn watch(self: &Rc<Self>, agent: &Rc<Agent>) {
         let Some(connected) = agent.connected() else {
             return;

@@ -1,8 +1,8 @@
 //! How much memory a cache has after its rows were fetched again many times.
 //!
 //! A private ovsdb-server holds a northbound database. A cache follows it in a separate process. In each
-//! round, ports change, and the resident memory of the cache's process is read. Then the server is restarted
-//! without its history, so that it sends every row.
+//! round, ports change, and the resident memory of the cache's process is read. Then the server is killed and
+//! started again. A standalone server keeps no history, so it sends every row.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,

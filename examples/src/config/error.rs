@@ -138,7 +138,8 @@ pub enum ConfigErrorKind {
     /// Only layer2 networks have this member.
     #[error("is for layer2 networks only")]
     OnlyOnLayer2,
-    /// Two subnets of a network that overlap, or one that overlaps a subnet that OVN-Kubernetes itself uses.
+    /// Two subnets of a network overlap, or one of them overlaps a join subnet or a subnet that OVN-Kubernetes
+    /// itself uses.
     #[error("{first} and {second} overlap")]
     SubnetOverlap {
         /// One.

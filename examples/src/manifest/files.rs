@@ -45,7 +45,7 @@ pub fn is_manifest(path: &Path) -> bool {
 /// The result of examining files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Scan {
-    /// Whether files were read or removed, or the folders could not be listed.
+    /// Whether files were read or removed, or a folder could not be listed or has no manifest.
     pub changed: bool,
     /// Whether files were not read yet because they were written too recently.
     pub unsettled: bool,

@@ -13,7 +13,8 @@ use crate::report::Kind;
 /// The result of reading a document, or an item of a list.
 #[derive(Debug)]
 pub(super) enum Entry {
-    /// Its kind or its name cannot be determined, or a mapping in it has a key twice.
+    /// Its kind or name is missing or malformed, its API version or namespace is malformed, or a mapping
+    /// in it has a key twice.
     Unknown(InputError),
     /// Its kind is not read.
     NotRead(Kind),

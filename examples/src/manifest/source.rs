@@ -102,8 +102,8 @@ fn yaml(
     text: &str,
     mut take: impl FnMut(usize, Result<Document, InputError>),
 ) -> Result<(), InputError> {
-    // Without aliases, a text has fewer nodes than characters. With aliases it may describe more, but
-    // at most a few times its own size.
+    // Without aliases, a text has hardly more nodes than characters. With aliases it may describe
+    // more, but at most a few times its own size.
     let size = text.len().saturating_mul(4).saturating_add(10_000);
     // `n`, `on` and `0755` are strings (kubectl reads them as booleans and a number), and a repeated key is an
     // error.

@@ -106,10 +106,10 @@ impl Node {
     /// earlier sandbox of this pod.
     ///
     /// # Errors
-    /// [`NodeError::NoBridge`] when the bridge does not exist, [`NodeError::Taken`] when an interface
-    /// of this name belongs to another logical port or NAD, [`NodeError::OnOtherBridge`] when it is on
-    /// another bridge, [`NodeError::Contended`] when another client keeps changing the same rows, or the
-    /// error of the commit.
+    /// [`NodeError::NoBridge`] when the bridge does not exist, [`NodeError::Taken`] when the
+    /// interface of this name does not belong to this logical port and NAD, [`NodeError::OnOtherBridge`]
+    /// when it is on another bridge, [`NodeError::Contended`] when another client keeps changing the same
+    /// rows, or the error of the commit.
     pub async fn attach(&self, bridge: &str, wanted: &Attachment) -> Result<Effect, NodeError> {
         let addresses = wanted.address_list();
         self.converge(|view, transaction| {
@@ -156,7 +156,7 @@ impl Node {
     ///
     /// # Errors
     /// When that does not happen in time, the switch cannot open the interface, the interface is removed
-    /// or given to another pod meanwhile, or the client is closed.
+    /// or given to another pod, NAD, sandbox or MAC address meanwhile, or the client is closed.
     pub async fn installed(&self, wanted: &Attachment, limit: Duration) -> Result<(), NodeError> {
         let installed = self.wait_for(limit, |view| {
             let interface = view

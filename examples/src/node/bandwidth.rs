@@ -86,8 +86,8 @@ pub struct Bandwidth {
 }
 
 impl Bandwidth {
-    /// The columns `ingress_policing_rate` and `ingress_policing_burst`: what the pod sends enters at
-    /// the switch.
+    /// The columns `ingress_policing_rate` and `ingress_policing_burst`: for the switch, what the pod
+    /// sends is ingress.
     pub(super) fn policing(self) -> (i64, i64) {
         let rate = self.egress.map_or(0, Rate::kilobits);
         (rate, rate / 10)

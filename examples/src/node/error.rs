@@ -34,7 +34,7 @@ pub enum NodeError {
         /// Its bridge.
         bridge: String,
     },
-    /// An interface with this name belongs to another attachment.
+    /// An interface with this name does not belong to this attachment.
     #[error(
         "the interface {interface:?} belongs to {iface_id:?} of the network attachment {nad:?}"
     )]
@@ -60,7 +60,7 @@ pub enum NodeError {
         /// The interface.
         interface: String,
     },
-    /// The interface was given to another pod while it was waited for.
+    /// The interface was given to another pod, NAD, sandbox or MAC address while it was waited for.
     #[error("the interface {interface:?} was given to {iface_id:?}")]
     GivenAway {
         /// The interface.

@@ -412,7 +412,8 @@ impl PolicyContext<'_> {
                 }
             }
         }
-        // Selectors that select no namespace match nothing, so there is no ACL for them.
+        // In the profile of 2023, a selector that selects no namespace has no address set. Without a
+        // set there is no ACL.
         let families = self.families().into_iter().filter_map(|family| {
             let names = sets.iter().filter(|(of, _)| *of == family);
             let names: Vec<String> = names.map(|(_, name)| format!("${name}")).collect();

@@ -29,7 +29,7 @@ const RATE: i64 = 25;
 pub(super) fn add(draft: &mut Draft<'_>) -> Ref<Copp> {
     let (desired, view) = (&mut draft.desired, &draft.view);
     desired.begin("the control plane protection of all routers");
-    // OVN-Kubernetes once left such rows in the database.
+    // OVN-Kubernetes once left rows without a name in the database.
     for nameless in view.rows::<Copp>().filter(|copp| copp.name.is_empty()) {
         desired.unwanted(nameless);
     }

@@ -12,7 +12,7 @@ use crate::error::{InputError, Reason};
 use crate::ids;
 use crate::remove;
 
-/// How many ports are in one step.
+/// The most ports in one step.
 const PORTS_OF_A_STEP: usize = 250;
 /// The pod's uid in a port's options.
 const UID: &str = "iface-id-ver";

@@ -20,7 +20,7 @@ use crate::remove::{Others, addresses};
 /// The limit of logged packets a second.
 const LOGGING_RATE: i64 = 20;
 
-/// Adds the meter for logging to the draft, which all policies share.
+/// Adds the meter for logging, which all policies share, to the draft.
 pub(super) fn meter(draft: &mut Draft<'_>) {
     let (desired, view) = (&mut draft.desired, &draft.view);
     desired.begin("the meter of logging");
@@ -275,7 +275,8 @@ impl<'a> Known<'a> {
             }
             let name = format!("${}", set.name);
             let named = matches.iter().any(|text| text.contains(&name));
-            // Keep the address set of a namespace as long as anything of the namespace may be kept.
+            // Address sets of namespaces are removed only if other rows are removed, too, and no other
+            // group is kept.
             let of_namespace = owner::id(&set.external_ids).contains(":Namespace:");
             let all = others == Others::Remove && self.foreign.is_empty();
             if all || !(named || of_namespace) {

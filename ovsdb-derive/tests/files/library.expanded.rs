@@ -158,7 +158,7 @@ impl ::ovsdb::Table for Book {
 impl ::ovsdb::model::RefersTo<Shelf> for Book {}
 /**A row of the table `Shelf`.
 
-Not a root table: the server deletes a row as soon as no other row has a strong reference to it. It has at most 10 rows.
+Not a root table: the server deletes a row as soon as no other row has a strong reference to it. The table has at most 10 rows.
 
 Weak references to it: `Book.shelf`.
 

@@ -46,8 +46,8 @@ pub(super) struct Copies {
 /// The rows of a message that contains every row of the table.
 #[derive(Debug, Default)]
 pub(super) struct Gathered {
-    /// The hashes of the uuids of rows that are equal to published ones, where no other row has the
-    /// hash. Usually most rows are equal. Only the four bytes of the hash are kept, because the
+    /// The hashes of the uuids of rows that are equal to published ones, where no other published row
+    /// has the hash. Usually most rows are equal. Only the four bytes of the hash are kept, because the
     /// allocator seldom returns to the system the memory that a decoding thread used for a short time.
     equal: Vec<u32>,
     /// All other rows, each with the hash of its uuid.

@@ -444,7 +444,7 @@ pub(crate) fn message(panic: &(dyn Any + Send)) -> &str {
 }
 
 /// A key that a worker works on. Dropping it means that the work is done, unless a panic of the
-/// worker drops it: then the key goes to the end of the queue, for another worker.
+/// worker drops it: that has the effect of [`retry`](Self::retry).
 ///
 /// ```
 /// use ovsdb::cache::WorkQueue;

@@ -200,9 +200,9 @@ impl<D: Database> ClientBuilder<D> {
         self
     }
 
-    /// Whether to use only the leader of a cluster, whose data are never stale. If a server is not the
-    /// leader, or no longer, the client leaves it: at once if another remote can be tried. Standalone
-    /// servers and relays need not be leaders.
+    /// Whether to use only the leader of a cluster, which applies each transaction before the other
+    /// members do. If a server is not the leader, or no longer, the client leaves it: at once if another
+    /// remote can be tried. Standalone servers and relays need not be leaders.
     ///
     /// Without this, the client leaves a member whose log index is lower than the one it saw last,
     /// because its data are stale. Servers report their index after the rows of a transaction. So when
@@ -239,7 +239,7 @@ impl<D: Database> ClientBuilder<D> {
     /// When a remote is malformed, or none is given; when the name of the database or the author has a
     /// NUL. When every remote has failed once, for instance because no server has the database: the error
     /// is the last remote's. With [`wait_for_server`](Self::wait_for_server) the client keeps trying instead.
-    /// At once when an `ssl:` remote is tried without a TLS configuration.
+    /// At once when an `ssl:` remote is tried without a TLS configuration or without the feature `tls`.
     pub async fn connect(mut self) -> Result<Client<D>, Error> {
         check_text(&self.options.database, "the name of the database")?;
         if let Some(author) = &self.author {

@@ -281,9 +281,10 @@ impl<D: Database> Client<D> {
     }
 
     /// Takes a lock from the client that holds it (RFC 7047 section 4.1.8). Without a connection, or if
-    /// it is lost before the server has answered, the lock is stolen on the next one. Once the server
-    /// has answered, it is requested on later connections, not stolen. If another client steals the lock in turn, servers do not queue
-    /// this client for it, so this client can get it back only on a later connection.
+    /// the connection is lost before the server has answered, the lock is stolen on the next one. Once the
+    /// server has answered, the lock is requested on later connections, not stolen. If another client
+    /// steals the lock in turn, servers do not queue this client for it: the handle gets it back only by
+    /// another steal, or on a later connection.
     ///
     /// # Errors
     /// As [`lock`](Self::lock).

@@ -79,7 +79,7 @@ impl<T: Clone> Watched<T> {
     /// its creation.
     ///
     /// # Errors
-    /// When the client has ended and its last value was returned before.
+    /// When the client has ended, and there is no newer value.
     pub async fn changed(&mut self) -> Result<T, Disconnected> {
         let end = (self.end)(&self.values.borrow());
         let Some(end) = end else {

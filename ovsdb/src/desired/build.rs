@@ -27,7 +27,8 @@ pub(super) struct Insertion<T: Table> {
 pub(super) struct Edit<T> {
     pub(super) before: Arc<Row<T>>,
     pub(super) columns: T,
-    /// The row must still have its key, and belong to the owner.
+    /// The condition that the row must still meet. For a wanted row that the plan found: it has its key
+    /// and belongs to the owner. For any other row: it exists.
     still: AllOf<T>,
     whole: Whole<T>,
 }

@@ -1,5 +1,5 @@
-//! Why no plan can be made: the desired rows contradict each other, or a plan would touch rows of
-//! other owners.
+//! Why no plan can be made: the desired rows contradict each other or the view, a plan would touch rows
+//! of other owners, or the cache lacks a table or an index.
 
 use crate::value::Uuid;
 

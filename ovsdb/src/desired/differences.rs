@@ -148,8 +148,8 @@ impl<T: Table> Matched<'_, T> {
         }
     }
 
-    /// Plans which rows are deleted, and removes references to them from rows that are not wanted
-    /// themselves.
+    /// Plans which rows are deleted. If the table is cleaned, also plans to remove references to deleted
+    /// rows from rows that are not wanted.
     pub(super) fn delete(&self, resolution: &Resolution, build: &mut Build<T::Database>) {
         for (at, unwanted) in self.desired.unwanted.iter().enumerate() {
             for row in rows_that_meet(self.table, &unwanted.rows) {

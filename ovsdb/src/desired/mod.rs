@@ -213,7 +213,7 @@ impl<D: Database> Desired<D> {
     }
 
     /// Wants a row that meets a condition, for which no index is needed: all rows of the table are
-    /// read. Give its columns by the methods of [`WantedRow`].
+    /// read, unless the condition is a reference. Give its columns by the methods of [`WantedRow`].
     ///
     /// A reference is such a condition: `desired.row_where(switch.reference())` gives columns to an
     /// existing row without a key. If the row was deleted meanwhile, it is not inserted again: the plan

@@ -48,7 +48,7 @@
 //! # Ok(()) }
 //! ```
 //!
-//! A name that the schema lacks is an error that names the nearest one:
+//! A name that the schema lacks is an error, which also gives a similar name of the schema if there is one:
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]

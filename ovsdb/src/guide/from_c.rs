@@ -133,7 +133,7 @@
 //!
 //! | `ovsdb_idl_txn_commit` | here |
 //! |---|---|
-//! | `TXN_UNCOMMITTED`, `TXN_ABORTED` | a [`Transaction`] that was dropped instead of committed |
+//! | `TXN_UNCOMMITTED`, `TXN_ABORTED` | a [`Transaction`] that is not yet committed, or was dropped |
 //! | `TXN_INCOMPLETE` | the future is pending |
 //! | `TXN_UNCHANGED`, `TXN_SUCCESS` | `Ok`; a transaction without operations is not sent |
 //! | `TXN_TRY_AGAIN` | [`Retry::Again`] if nothing has changed; [`Retry::Unknown`] if the connection was lost, so the transaction may have been committed |

@@ -48,7 +48,8 @@
 //!   controller share a transaction.
 //! - Guards are sent with a transaction. For wide rows, [`row_versions`](CacheBuilder::row_versions) makes them short: a guard then contains
 //!   one uuid instead of the row's columns. It costs 59 bytes on the wire for each replicated row.
-//! - [`range`](Transaction::range), and every condition except one on the uuid, make ovsdb-server read the whole table.
+//! - [`range`](Transaction::range), and every condition except one on the uuid, make ovsdb-server read the whole table. From release 3.6
+//!   on, it uses an index of the schema if the condition consists of `eq` and gives all columns of the index.
 //!
 //! # Counters
 //!

@@ -51,10 +51,10 @@
 //! # An upgrade under a running program
 //!
 //! When the server's schema is converted, or the next server has another one, the library reads the new schema and fits the tables to
-//! it. If the columns to replicate have changed, it fetches all rows again. If [`Cache::skew`] has changed, every stream delivers a
-//! batch with [`is_schema_change`](cache::BatchKind::is_schema_change), even if no row has changed, and a
-//! [`WorkQueue`](cache::WorkQueue) queues the keys of all rows: a column that could not be written before can be written now. A condition on a column that the new schema lacks makes the cache stale; [`Cache::monitor_error`] says so until the condition
-//! or the schema changes.
+//! it. If the columns to replicate have changed, it fetches all rows again. If [`Cache::skew`] or the columns of a table by name have
+//! changed, every stream delivers a batch with [`is_schema_change`](cache::BatchKind::is_schema_change), even if no row has changed, and a
+//! [`WorkQueue`](cache::WorkQueue) queues the keys of all rows: a column that could not be written before can be written now. A condition
+//! on a column that the new schema lacks makes the cache stale; [`Cache::monitor_error`] says so until the condition or the schema changes.
 //!
 //! [`Client::convert`] converts a database to another schema.
 //!

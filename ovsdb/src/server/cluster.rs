@@ -164,7 +164,8 @@ impl Cluster {
     /// one with several databases or with other settings.
     ///
     /// # Errors
-    /// When the text is not a schema, or there are no members.
+    /// When the schema is broken, its database is named `_Server`, like the server's own, or there are no
+    /// members.
     pub fn memory(schema: impl Into<String>, members: usize) -> Result<Self, ServerError> {
         Server::builder().memory(schema).start_cluster(members)
     }

@@ -30,9 +30,9 @@ pub(crate) trait Journal: Send + std::fmt::Debug {
     /// Replaces all records by a schema and one record.
     ///
     /// # Errors
-    /// When that cannot be written: the journal is unchanged. When the folder cannot be synced after the
-    /// replacement: the new records are in use, but the journal appends nothing any more. When the journal
-    /// was closed, or appends nothing after an earlier failure.
+    /// When that cannot be written: the journal is unchanged. When the journal was closed, or appends
+    /// nothing after an earlier failure. It is no error when only the folder cannot be synced after the
+    /// replacement: the new records are in use, but the journal appends nothing any more.
     fn replace(&mut self, schema: &str, record: &FullRecord<'_>) -> Result<Position, OvsdbError>;
 }
 

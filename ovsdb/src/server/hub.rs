@@ -338,7 +338,7 @@ impl Hub {
         ready
     }
 
-    /// Whether a transaction of the session waits for a change of the database.
+    /// Whether a transaction of the session waits for a change of the database or of the cluster.
     pub(crate) fn is_waiting(&self, id: SessionId) -> bool {
         let mut waiting = self.databases.values().flat_map(|hosted| &hosted.waiting);
         waiting.any(|waiting| waiting.session == id)

@@ -98,7 +98,7 @@ pub use crate::transport::{TlsServerConfig, TlsServerConfigBuilder};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServerError {
-    /// The text of a schema is malformed.
+    /// The text of a schema is malformed, or the schema has a table with too many columns.
     #[error("a schema is broken: {0}")]
     Schema(#[from] SchemaError),
     /// A file cannot be served.
@@ -219,7 +219,8 @@ impl ServerBuilder {
     /// through [`ClientBuilder::server`](crate::ClientBuilder::server).
     ///
     /// # Errors
-    /// When a schema is broken, a file cannot be served, or two databases have the same name.
+    /// When a schema is broken, a file cannot be served, two databases have the same name, or one is
+    /// named `_Server`, like the server's own.
     pub fn start(self) -> Result<Server, ServerError> {
         let mut hub = Hub::new(self.quotas, fastrand::u64(..));
         let mut storages = BTreeMap::new();
@@ -261,8 +262,8 @@ impl ServerBuilder {
     /// ```
     ///
     /// # Errors
-    /// When a schema is malformed, a database is in a file, two databases have the same name, or there
-    /// are no members.
+    /// When a schema is broken, a database is in a file, two databases have the same name, one is named
+    /// `_Server`, like the server's own, or there are no members.
     pub fn start_cluster(self, members: usize) -> Result<Cluster, ServerError> {
         let mut databases: Vec<Database> = Vec::new();
         for source in &self.sources {
@@ -385,7 +386,7 @@ impl Server {
     /// A server with an empty database with this schema, given as the text of a schema file.
     ///
     /// # Errors
-    /// When the text is not a schema, or its database is named `_Server`, like the server's own.
+    /// When the schema is broken, or its database is named `_Server`, like the server's own.
     pub fn memory(schema: impl Into<String>) -> Result<Self, ServerError> {
         Self::builder().memory(schema).start()
     }
@@ -394,7 +395,8 @@ impl Server {
     /// [`Cluster::memory`].
     ///
     /// # Errors
-    /// When the text is not a schema, or there are no members.
+    /// When the schema is broken, its database is named `_Server`, like the server's own, or there are no
+    /// members.
     pub fn cluster(schema: impl Into<String>, members: usize) -> Result<Cluster, ServerError> {
         Cluster::memory(schema, members)
     }
@@ -402,7 +404,7 @@ impl Server {
     /// A server with the database in this file.
     ///
     /// # Errors
-    /// When the file cannot be served.
+    /// When the file cannot be served, or its database is named `_Server`, like the server's own.
     pub fn file(path: impl Into<PathBuf>) -> Result<Self, ServerError> {
         Self::builder().file(path).start()
     }
@@ -599,9 +601,10 @@ impl Server {
         committed.collect()
     }
 
-    /// Stops serving a database. Returns whether there was one with this name. As after a conversion,
-    /// clients that are aware of database changes are notified that its monitors are cancelled, and all
-    /// other clients are disconnected.
+    /// Stops serving a database. Returns false when there is none with this name, or it is the server's
+    /// own. As after a conversion, clients that are aware of database changes are notified that its
+    /// monitors are cancelled, and all other clients are disconnected. A client whose transaction is not on
+    /// disk yet is disconnected in any case.
     pub fn remove(&self, database: &str) -> bool {
         let removed = self.shared.with_hub(|hub| hub.remove(database, now()));
         if removed && let Some(storage) = self.shared.storage(database) {
@@ -614,11 +617,11 @@ impl Server {
     ///
     /// # Errors
     /// When there is no such database, or it is the server's own, or [relayed](Self::relay): a relay takes its
-    /// schema from the source; the text is not a schema, or has another database's name; the rows
+    /// schema from the source; the schema is broken, or has another database's name; the rows
     /// do not fit it; the file cannot be written, or cannot keep an ephemeral reference; or a member of a
     /// [`Cluster`] has no majority, or has not applied every committed transaction. Then nothing has
-    /// changed. When only the folder cannot be synced after the file was replaced, the database is converted,
-    /// but accepts no more changes.
+    /// changed. It is no error when only the folder cannot be synced after the file was replaced: the
+    /// database is converted, but accepts no more changes.
     pub fn convert(&self, database: &str, schema: &str) -> Result<(), OvsdbError> {
         self.shared
             .with_hub(|hub| hub.convert_now(database, schema, now()))

@@ -241,7 +241,8 @@ impl Session {
             return lost.clone();
         }
         // A client that is being closed still takes orders. The driver publishes the state `Closed`
-        // before it takes no more of them; if it has not, it was dropped with its runtime.
+        // before it closes the channel of orders. If that channel is closed without the state, the driver
+        // was dropped with its runtime.
         Disconnected::new(match self.orders.is_closed() {
             true => DisconnectReason::RuntimeGone,
             false => DisconnectReason::Closed,

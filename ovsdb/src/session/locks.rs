@@ -16,11 +16,11 @@ struct Entry {
     handles: usize,
     /// Whether this client holds the lock.
     held: watch::Sender<bool>,
-    /// The callers that wait for the first answer on this connection.
+    /// The callers that wait for the answer to the last request.
     waiting: Vec<Waiting>,
     /// The number of the last request for the lock: only its answer counts.
     last: u64,
-    /// Whether the server has answered on this connection.
+    /// Whether the server has answered the last request on this connection.
     answered: bool,
 }
 
@@ -70,7 +70,8 @@ impl Locks {
     }
 
     /// A caller asks for a handle of the lock. Returns the requests to send, if any. Without a
-    /// connection they are dropped, since [`requests`](Self::requests) returns them again.
+    /// connection they are dropped, since [`requests`](Self::requests) makes one for each lock on the next
+    /// connection.
     pub(super) fn request(
         &mut self,
         name: Str,
@@ -176,8 +177,8 @@ impl Locks {
             return Vec::new();
         }
         let entries = self.entries.iter_mut();
-        // A lock is stolen only once: on the first connection on which the server answers. On later
-        // connections the client waits for it.
+        // A steal is repeated on each connection until the server has answered it. On later connections
+        // the client requests the lock, and waits for it.
         let requests = entries.map(|(name, entry)| {
             let number = count(&mut self.requests);
             entry.last = number;

@@ -11,9 +11,9 @@ use crate::value::{Str, Uuid};
 ///
 /// Each operation is checked against the server's schema when it is written: the table and the columns
 /// exist, values fit the columns' types and constraints, the columns' types allow the functions and
-/// mutators, and no immutable column is changed. The commit returns the first mistake
-/// ([`BuildError::SchemaMismatch`]) and sends nothing. A transaction that was [made without a
-/// schema](Transaction::detached) skips these checks.
+/// mutators, no immutable column is changed, and no column is written that only the server sets. The
+/// commit returns the first mistake ([`BuildError::SchemaMismatch`]) and sends nothing. A transaction
+/// that was [made without a schema](Transaction::detached) skips these checks.
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]

@@ -38,10 +38,11 @@ impl<D: Database> Client<D> {
     /// the transaction is sent, it is not sent, and the closure is run again.
     ///
     /// When the connection is lost after sending, the closure is run again too, on a view from the next
-    /// connection. If the first transaction inserted a row, the second is committed only if that row
-    /// does not exist. So the change is made exactly once, and if the first transaction turns out to
-    /// have made it, the result of its run is returned. Without an insert the change may be made twice,
-    /// the second time on rows that show the first change. Where that would differ from making it once,
+    /// connection. If the first transaction inserted a row with a uuid that the client chose, the second
+    /// is committed only if that row does not exist. So the change is made exactly once, and if the first
+    /// transaction turns out to have made it, the result of its run is returned. Without such an insert
+    /// the change may be made twice, the second time on rows that show the first change. Where that
+    /// would differ from making it once,
     /// the transaction is not tried again, and the outcome stays [unknown](Retry::Unknown): with
     /// arithmetic mutations; with [inserts whose uuids the server chooses](super::RowIdentity::Named)
     /// and no `wait`; and when the closure, run again, would again replace values of a row that changed
@@ -76,7 +77,8 @@ impl<D: Database> Client<D> {
     /// # Errors
     /// The closure's own error, at once; or the error of the last commit. [`CommitError::NotSent`] when
     /// the replica did not become current in time, the server refused its monitor, or the client was
-    /// closed. While the outcome of an earlier run is unknown, `apply` returns that in place of an error
+    /// closed or its runtime shut down. While the outcome of an earlier run is unknown, `apply` returns
+    /// that in place of an error
     /// after which nothing has changed. If the closure itself fails then, perhaps because of what that
     /// run has changed, the result of that run is returned, or an unknown outcome if it cannot be
     /// determined.

@@ -24,8 +24,9 @@ use crate::value::{Datum, Map, Set, Uuid, read_datum};
 #[non_exhaustive]
 pub enum MergeConflict {
     /// Both transactions replace the value of the same column, or replace or remove the pair of the same
-    /// key of a map, or add different pairs for the same key. Equal new values are a conflict too, since the second
-    /// transaction may compute its value from the one that the first replaces, as for a counter.
+    /// key of a map, or add different pairs for the same key. Where a value is replaced, equal new values are a
+    /// conflict too, since the second transaction may compute its value from the one that the first
+    /// replaces, as for a counter.
     #[error("both transactions change the column {table}.{column} of the row {row}")]
     Column {
         /// The table.
@@ -59,7 +60,9 @@ pub enum MergeConflict {
         /// The row that this transaction writes.
         row: Uuid,
     },
-    /// The views are of different replicas, or the replica was not current all the time between them.
+    /// The views are of different replicas, or the replica was not current all the time between them. If it
+    /// was current at neither, the transactions are merged, and the commit ends with
+    /// [`CommitError::NotSent`](super::CommitError::NotSent).
     #[error("the transactions are based on different replicas")]
     Replica,
 }
@@ -97,10 +100,11 @@ impl<D: Database> Transaction<D> {
     /// ```
     ///
     /// # Errors
-    /// A [`MergeConflict`] when both write the same value, when one deletes a row that the other edits or
-    /// inserts a row that the other writes, when both edit different versions of a row, when the other
-    /// transaction has read what this one changes, or when their views are of different replicas. This
-    /// transaction is unchanged then, and each can be committed alone.
+    /// A [`MergeConflict`] when both replace the same value or add different pairs for the same key of a
+    /// map, when one deletes a row that the other edits or inserts a row that the other writes, when both
+    /// edit different versions of a row, when the other transaction has read what this one changes, or
+    /// when their views are of different replicas, or from before and after an interruption of the same
+    /// one. This transaction is unchanged then, and each can be committed alone.
     pub fn merge(&mut self, other: &Self) -> Result<usize, MergeConflict> {
         if let (Some(own), Some(other)) = (&self.basis, &other.basis)
             && !own.is_same(other)

@@ -332,9 +332,9 @@ pub enum CommitError {
     /// The transaction has a mistake, or a row that it needs was not found; nothing was sent.
     #[error("the transaction cannot be sent")]
     Build(#[from] BuildError),
-    /// The time limit passed, the client was closed, the server refused the cache's monitor, or the view
-    /// that the transaction is based on [became outdated](super::Transaction::require_current); nothing
-    /// was sent.
+    /// The time limit passed, the client was closed or its runtime shut down, the server refused the
+    /// cache's monitor, or the view that the transaction is based on
+    /// [became outdated](super::Transaction::require_current); nothing was sent.
     #[error("the transaction was not sent")]
     NotSent(#[source] Disconnected),
     /// The server replied with an error; nothing has changed. Some errors of a cluster leave this open:
@@ -343,7 +343,8 @@ pub enum CommitError {
     Refused(Box<Refusal>),
     /// The connection was lost, the client was closed or its runtime shut down, or the time limit
     /// passed, after the transaction was sent: it may or may not have been committed.
-    /// [`Transaction::commit_once`](super::Transaction::commit_once), used instead of `commit`, settles it.
+    /// [`Transaction::commit_once`](super::Transaction::commit_once), used instead of `commit`, can settle
+    /// it after a lost connection.
     #[error("the transaction's outcome is unknown")]
     Unknown(#[source] Disconnected),
     /// The server's reply is malformed: the transaction may or may not have been committed.
@@ -499,7 +500,7 @@ impl Outcome {
     pub fn inserted_uuid(&self, row: Uuid) -> Option<Uuid> {
         let place = *self.inserted.get(&row)?;
         if self.settled {
-            // An outcome can be settled only if this client chose the uuids.
+            // A settled outcome has only the rows whose uuids this client chose.
             return Some(row);
         }
         match self.results.get(place)? {

@@ -84,8 +84,8 @@ impl<D: Database> Transaction<D> {
     /// [`Client::apply`](crate::Client::apply) runs its closure again. [`peek`](Self::peek) reads
     /// without a guard. A transaction without operations is not sent, so nothing is verified.
     ///
-    /// A guard is a `wait` operation with the row's columns, as the replica has them. Columns of reals
-    /// are left out, because servers send reals rounded; so a change of one is not noticed. In a cache
+    /// A guard is a `wait` operation with the row's columns, as the replica has them. Columns that hold
+    /// reals are left out, because servers send reals rounded; so a change of one is not noticed. In a cache
     /// with [row versions](crate::CacheBuilder::row_versions) the guard is the row's version, which
     /// covers all columns. Through a relay, columns are compared.
     ///
@@ -347,8 +347,9 @@ impl<D: Database> Transaction<D> {
         }
         let unique = by.unique_columns();
         let is_unique = unique.is_some_and(|columns| self.is_unique::<T>(&columns));
-        // ovsdb-server reads the whole table for any condition except one on `_uuid`. Where a unique index
-        // prevents other rows with the key, only the row itself is guarded; a row to be inserted needs no guard.
+        // Before Open vSwitch 3.6, ovsdb-server reads the whole table for any condition except one on
+        // `_uuid`. Where a unique index prevents other rows with the key, only the row itself is guarded; a
+        // row to be inserted needs no guard.
         let guard = match (is_unique, purpose, found.is_empty()) {
             (false, ..) | (true, Purpose::Rows | Purpose::Key, true) => Guard::Key,
             (true, Purpose::Rows, false) => Guard::Rows,

@@ -12,7 +12,7 @@ use crate::protocol::ErrorKind;
 /// | the error | retry |
 /// |---|---|
 /// | a mistake in the transaction ([`CommitError::Build`]) | never |
-/// | not sent: the time limit passed, the client was closed, the server refused the cache's monitor | never |
+/// | not sent: the time limit passed, the client or its runtime was closed, the cache's monitor was refused | never |
 /// | not sent: the view that it is based on became outdated | again |
 /// | `timed out`: a `wait` or `verify` failed | again |
 /// | `constraint violation` at the commit: a duplicate in an index, too many rows | again |
@@ -55,11 +55,13 @@ use crate::protocol::ErrorKind;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Retry {
-    /// Do not try again: the same transaction would fail again, or no time or client is left.
+    /// Do not try again: the same transaction would fail again, the reply is malformed, or no time or
+    /// client is left.
     /// [`CommitError::nothing_changed`] says whether it is certain that nothing has changed.
     Never,
-    /// Nothing has changed, and the cause is temporary: another client was first, or the cluster is
-    /// changing. Read a current replica, decide again, and commit the result. Sending the same
+    /// Nothing has changed, and the cause is temporary: another client was first, the cluster is
+    /// changing, or the view became outdated before the transaction was sent. Read a current replica,
+    /// decide again, and commit the result. Sending the same
     /// operations again would fail again where they depend on what the other client changed.
     Again,
     /// It is not known whether the transaction was committed. [`Transaction::commit_once`], used instead

@@ -113,8 +113,8 @@ pub trait ColumnValue: Prefetch + fmt::Debug + Send + Sync {
 
     /// Applies the change that an update2 message makes to the column (ovsdb-server(7), "Update2
     /// Notification"). A type that holds at most one atom reads the new value. A set or a map reads a
-    /// difference, so where the server's column has `max` 1, and the message the new value, use
-    /// [`decode`](Self::decode).
+    /// difference. Where the server's column has `max` 1, the message has the new value instead: use
+    /// [`decode`](Self::decode) there.
     ///
     /// # Errors
     /// When the value in the message is of another type, has too many elements, or is malformed.

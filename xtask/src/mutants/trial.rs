@@ -158,8 +158,8 @@ impl Finders {
         }
     }
 
-    /// The seconds that a group takes, divided by the number of mutants that its program has found. Groups with the
-    /// lowest price run first.
+    /// The seconds that a group takes, divided by one more than the number of mutants that its program has found.
+    /// Groups with the lowest price run first.
     fn price(&self, group: &Group<'_>) -> f64 {
         let found = self.0.lock();
         let found = found.map_or(0, |found| found.get(&group.name()).copied().unwrap_or(0));

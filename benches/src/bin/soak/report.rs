@@ -31,7 +31,8 @@ impl Report {
         }
     }
 
-    /// Whether nothing was duplicated or lost, and no row of a cache of this library differs.
+    /// Whether nothing was duplicated, lost or present although it was refused, and no row of a cache of
+    /// this library differs.
     pub(crate) fn is_right(&self) -> bool {
         let mut caches = self.followed.iter().filter(|one| one.kind == Kind::Ovsdb);
         self.writes.wrong.nothing() && caches.all(|one| one.end.differ == 0)
@@ -73,7 +74,7 @@ impl Report {
         }
         let worst = all.iter().copied().fold(0.0, f64::max);
         println!(
-            "\ncaches of this library together: stale {} s (median of {} faults), {} s (worst)",
+            "\ncaches of this library together: stale {} s (median of {} values, one for each fault and cache), {} s (worst)",
             number(median(all.iter().copied())),
             all.len(),
             number(worst)

@@ -39,8 +39,8 @@ pub fn dnat_and_snat(external_ip: Option<IpAddr>, logical_ip: Option<IpAddr>) ->
 }
 
 /// Whether a NAT is equivalent to `wanted`: it has the same type and match, and the external address,
-/// logical port and external ids that `wanted` sets. Of NATs of sources only, the logical address must
-/// be the same, too.
+/// logical port and external ids that `wanted` sets. For NATs of the type `snat`, the logical address
+/// must be the same, too.
 pub fn is_equivalent(nat: &Nat, wanted: &Nat) -> bool {
     let mut ids = wanted.external_ids.iter();
     nat.r#type == wanted.r#type

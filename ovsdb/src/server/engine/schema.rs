@@ -113,7 +113,7 @@ impl TableDef {
 
     /// The columns, without `_uuid` and `_version`.
     pub(crate) fn ids(&self) -> impl Iterator<Item = ColumnId> + Clone + use<> {
-        // `Schema::new` refuses tables with more columns.
+        // `Schema::new` refuses tables with more than `ColumnId::LIMIT` columns.
         (0..u16::try_from(self.columns.len()).unwrap_or(ColumnId::LIMIT)).map(ColumnId)
     }
 

@@ -272,8 +272,8 @@ fn write_new(
     Ok((file, length))
 }
 
-/// Renames a file, unless there is one with the new name. A file system that cannot check that replaces a
-/// file that another process has created just before.
+/// Renames a file, unless there is one with the new name. Where the system or the file system cannot check
+/// this, a file that another process has just created is replaced.
 fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     {

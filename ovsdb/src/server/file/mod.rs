@@ -70,7 +70,8 @@ pub enum FileErrorReason {
     /// The file is not a database file.
     #[error("it is not a database file: it does not begin with `OVSDB JSON LENGTH SHA1`")]
     NotADatabase,
-    /// The schema in the file, or the one to create the file with, is malformed.
+    /// The schema in the file, or the one to create the file with, is malformed, or has a table with too
+    /// many columns.
     #[error("its schema is broken: {0}")]
     Schema(#[from] SchemaError),
     /// An ephemeral column must refer to a row. Since it is not kept in the file, no row of its table

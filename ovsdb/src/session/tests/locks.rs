@@ -86,7 +86,7 @@ fn a_steal_first_withdraws_the_waiting_request() {
     );
 }
 
-/// The requests for locks that the server has received on a new connection.
+/// Replaces the connection. Returns the first request that the server receives after the greeting.
 fn on_next_connection(lab: &mut Lab) -> Received {
     lab.pass(milliseconds(3_000));
     lab.hang_up();

@@ -91,7 +91,7 @@ fn neither_the_servers_own_database_nor_a_relayed_one_is_converted_by_request() 
     assert!(!has_s(&relay));
 }
 
-/// What `_Server` says about `D`.
+/// Whether `_Server` reports that the server leads `D`.
 fn leads(test: &mut Test, client: SessionId) -> bool {
     let select = r#"["_Server",{"op":"select","table":"Database","where":[["name","==","D"]],"columns":["leader"]}]"#;
     let reply = test.call(client, "transact", select);
