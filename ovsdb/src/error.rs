@@ -127,8 +127,9 @@ pub enum DisconnectReason {
         /// The highest index seen.
         seen: i64,
     },
-    /// Decoding a message of the server panicked, by a fault of this library or of a table that was
-    /// written by hand. The cache that the message was for ends; the client connects again.
+    /// Decoding a message of the server panicked, by a fault of this library, of a table that was
+    /// written by hand, or of an index's function. The cache that the message was for ends; the client connects
+    /// again.
     #[error("decoding a message of the server panicked")]
     DecoderPanicked,
     /// The user requested other remotes, or a reconnect.

@@ -237,13 +237,14 @@ impl Session {
 
     /// Why the session has ended or is ending, for a caller whose channel was closed.
     fn ended(&self) -> Disconnected {
+        let is_closed = self.orders.is_closed();
         if let ConnectionState::Closed { lost } = &*self.shared.state.borrow() {
             return lost.clone();
         }
         // A client that is being closed still takes orders. The driver publishes the state `Closed`
-        // before it closes the channel of orders. If that channel is closed without the state, the driver
+        // before it closes the channel of orders. If that channel was closed without the state, the driver
         // was dropped with its runtime.
-        Disconnected::new(match self.orders.is_closed() {
+        Disconnected::new(match is_closed {
             true => DisconnectReason::RuntimeGone,
             false => DisconnectReason::Closed,
         })

@@ -1,5 +1,6 @@
 //! Applying a message to a monitor's replica: at once, or on another thread when it is long.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -58,6 +59,8 @@ pub(super) enum Applied {
     Done(Decoded),
     /// It is long: the job must be run on another thread.
     Large(Box<Job>),
+    /// Decoding it panicked, and the monitor is lost.
+    Panicked,
 }
 
 impl Loan {
@@ -75,7 +78,9 @@ impl Loan {
     fn apply(self, kind: Kind, message: &Arrival, payload: Raw<'_>) -> Applied {
         let at = message.at;
         if payload.text.len() < LARGE {
-            return Applied::Done(self.run(kind, at, payload));
+            // The monitor is dropped by a panic, so nothing of it is seen in between.
+            let run = AssertUnwindSafe(|| self.run(kind, at, payload));
+            return catch_unwind(run).map_or(Applied::Panicked, Applied::Done);
         }
         Applied::Large(Box::new(Job {
             loan: self,

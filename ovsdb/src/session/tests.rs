@@ -882,3 +882,31 @@ fn a_panic_of_a_decoder_loses_its_monitor_and_the_connection_but_not_the_session
     lab.greet();
     assert!(lab.is_connected() && lab.try_request().is_none());
 }
+
+#[test]
+fn a_panic_of_a_function_of_an_index_loses_its_monitor_but_not_the_session() {
+    let mut lab = Lab::serving(options("tcp:192.0.2.1:6641"));
+    lab.pass(milliseconds(3_000));
+    let mut tables = Tables::<Inventory>::default();
+    tables.index(&crate::cache::Index::<Item, i64>::function(|item| {
+        item.name
+            .parse::<i64>()
+            .ok()
+            .filter(|number| *number < 3)
+            .map(|number| 10 / (2 - number))
+    }));
+    let schema = DatabaseSchema::parse(SCHEMA).expect("a schema");
+    let monitor = tables.into_monitor(&schema, MonitorVersion::MonitorCondSince);
+    let mut started = lab.monitor(Box::new(monitor));
+    let request = lab.request();
+    lab.reply(&request, &rows(2));
+    let Ok(Err(Error::Disconnected(lost))) = started.try_recv() else {
+        panic!("the caller that waits for the rows gets the reason");
+    };
+    assert!(matches!(lost.reason(), DisconnectReason::DecoderPanicked));
+    assert_eq!(lab.lost(), lost.to_string());
+    lab.pass(milliseconds(1_000));
+    lab.connect();
+    lab.greet();
+    assert!(lab.is_connected() && lab.try_request().is_none());
+}

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::{Handled, Machine, Output, Step};
-use crate::error::{DisconnectReason, Error};
+use crate::error::{DisconnectReason, Disconnected, Error};
 use crate::protocol::Request;
 use crate::protocol::{
     LockReply, Message, Notification, OvsdbError, UpdateHeader, Wire as _, write_failure,
@@ -116,7 +116,7 @@ impl Machine {
         }
         // An update may arrive after its monitor was ended.
         if let Some(applied) = self.monitors.update(wire, message, header) {
-            self.applied(now, applied);
+            return self.applied(now, applied);
         }
         Ok(())
     }
@@ -167,10 +167,7 @@ impl Machine {
                         applied = monitors.reply(key, wire, message, outcome, server);
                     }
                 });
-                if let Some(applied) = applied {
-                    self.applied(now, applied);
-                }
-                Ok(())
+                applied.map_or(Ok(()), |applied| self.applied(now, applied))
             }
             Waiter::Conditions { key, wire } => {
                 self.monitors
@@ -311,14 +308,20 @@ impl Machine {
     // Replicas.
 
     /// Takes a monitor back if its message was applied. Hands a long message to the driver.
-    fn applied(&mut self, now: Instant, applied: Applied) {
+    fn applied(&mut self, now: Instant, applied: Applied) -> Handled {
         match applied {
             Applied::Done(decoded) => self.take_decoded(now, decoded),
             Applied::Large(job) => {
                 self.decoding = true;
                 self.outputs.push_back(Output::Decode(job));
             }
+            Applied::Panicked => {
+                let lost = Disconnected::new(DisconnectReason::DecoderPanicked);
+                self.monitors.discard_lent(&lost);
+                return Err(DisconnectReason::DecoderPanicked);
+            }
         }
+        Ok(())
     }
 
     /// Takes a monitor back after its message was applied.
