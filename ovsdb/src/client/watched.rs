@@ -72,7 +72,14 @@ impl<T: Clone> Watched<T> {
     /// Whether [`changed`](Self::changed) has a value to return at once.
     #[must_use]
     pub fn has_changed(&self) -> bool {
-        self.values.has_changed().unwrap_or(false)
+        self.values.has_changed().unwrap_or_else(|_| {
+            // The client has ended. `changed` still returns its last value to a handle that has not
+            // seen it.
+            let mut values = self.values.clone();
+            let changed = pin!(tokio::task::unconstrained(values.changed()));
+            let polled = changed.poll(&mut Context::from_waker(Waker::noop()));
+            matches!(polled, Poll::Ready(Ok(())))
+        })
     }
 
     /// Waits for a value newer than the last one that this handle has waited for, or than the one at
@@ -123,4 +130,23 @@ impl<T: Clone> Watched<T> {
 /// The client was dropped with all its handles.
 fn gone() -> Disconnected {
     Disconnected::new(DisconnectReason::Closed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_last_value_is_seen_after_the_end() {
+        let (sender, values) = watch::channel(1);
+        let mut watched = Watched::new(values);
+        assert!(!watched.has_changed());
+        sender.send_replace(2);
+        assert!(watched.has_changed());
+        drop(sender);
+        assert!(watched.has_changed());
+        assert_eq!(watched.changed().await.expect("the last value"), 2);
+        assert!(!watched.has_changed());
+        watched.changed().await.expect_err("no value follows");
+    }
 }
