@@ -61,7 +61,7 @@ macro_rules! __enumeration {
             /// The empty string, which means not set. Unless the schema lists it, a server refuses to
             /// insert a row with it.
             fn default() -> Self {
-                Self::Unknown(<$crate::Str as ::core::default::Default>::default())
+                <Self as ::core::convert::From<&str>>::from("")
             }
         }
 
@@ -153,6 +153,24 @@ mod tests {
             /// `allow-related`
             AllowRelated = "allow-related",
         }
+    }
+
+    crate::__enumeration! {
+        /// The values of a column for which the schema lists the empty string.
+        enum Color {
+            /// ``
+            Empty = "",
+            /// `red`
+            Red = "red",
+        }
+    }
+
+    #[test]
+    fn the_default_is_the_listed_empty_string() {
+        assert_eq!(Color::default(), Color::Empty);
+        assert_eq!(Color::default(), Color::from(""));
+        assert_eq!(Color::Empty.to_string(), "");
+        assert_eq!("red".parse(), Ok(Color::Red));
     }
 
     #[test]
