@@ -126,8 +126,8 @@ impl Writer {
                 Err(CommitError::NotSent(_)) => self.tally.not_sent += 1,
                 Err(CommitError::Unknown(_)) => unknown = true,
                 Err(error) if unknown && error.kind() == Some(ErrorKind::DuplicateUuid) => break,
-                // The cluster has no leader at the moment. It is assumed that nothing was carried out, which
-                // a `cluster error` does not guarantee.
+                // The cluster has no leader at the moment. After some of these errors it is not known
+                // whether the transaction was carried out.
                 Err(error)
                     if matches!(
                         error.kind(),
@@ -138,7 +138,11 @@ impl Writer {
                         )
                     ) =>
                 {
-                    self.tally.not_sent += 1;
+                    if error.nothing_changed() {
+                        self.tally.not_sent += 1;
+                    } else {
+                        unknown = true;
+                    }
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
                 Err(error) => panic!("transaction {} of {}: {error:?}", self.next, self.number),
