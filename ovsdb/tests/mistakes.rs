@@ -54,8 +54,8 @@ fn transactions_without_a_client_do_not_mix_their_rows() {
 #[tokio::test]
 async fn a_deleted_row_that_only_the_other_view_has_is_a_conflict() {
     let (_server, client, _) = setting().await;
-    let by_total = Index::column(Item::WEIGHT);
-    let cache = client.cache().all_tables().index(&by_total).start().await;
+    let by_weight = Index::column(Item::WEIGHT);
+    let cache = client.cache().all_tables().index(&by_weight).start().await;
     let cache = cache.expect("a cache");
     let view = cache.snapshot();
     let a = view.get_by(Item::NAME, "a").expect("a row").reference();
@@ -71,7 +71,7 @@ async fn a_deleted_row_that_only_the_other_view_has_is_a_conflict() {
         let mut first = client.transaction();
         first.delete(a);
         let mut second = client.transaction_on(&cache);
-        read(&mut second, &by_total);
+        read(&mut second, &by_weight);
         second.insert(Slot { number: 1 });
         let conflict = first.merge(&second).expect_err("based on a deleted row");
         let row = match conflict {

@@ -183,9 +183,9 @@ async fn rows_cross_a_condition() {
         let row = txn.insert(item("crossing"));
         txn.commit().await.expect("a commit");
         assert!(cache.snapshot().get(row).is_none());
-        for (column, shown) in [(11, true), (10, false)] {
+        for (count, shown) in [(11, true), (10, false)] {
             let mut txn = client.transaction();
-            txn.update(row).set(Item::COUNT, column);
+            txn.update(row).set(Item::COUNT, count);
             txn.commit().await.expect("a commit");
             assert_eq!(cache.snapshot().get(row).is_some(), shown);
         }
