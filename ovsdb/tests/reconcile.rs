@@ -784,6 +784,46 @@ async fn keys_that_share_a_commit_fail_one_by_one() {
     assert!(committed < 20, "{committed} transactions for 44 keys");
 }
 
+/// Runs of the closure count on when keys that shared a commit are split.
+#[tokio::test]
+async fn runs_are_counted_on_for_keys_that_no_longer_share_a_commit() {
+    let server = server();
+    let client: nb::Client = connect(&server).await;
+    insert(&client, ["good", "refused"]).await;
+    let cache = cache(&client).await;
+    let runs: Arc<Mutex<Vec<(Str, u32)>>> = Arc::default();
+    let runner = Reconciler::new(&client, &cache)
+        .backoff(LONG, LONG)
+        .conflicts(brief_conflicts())
+        .share_commits(2)
+        .watch::<AddressSet>(|set| set.name.clone())
+        .run_attempts(1, {
+            let runs = runs.clone();
+            move |attempt, _, txn| {
+                let run = (attempt.key.clone(), attempt.conflicts);
+                runs.lock().expect("no panic").push(run);
+                // The server refuses the second group with the same name.
+                let groups = if attempt.key == "refused" { 2 } else { 1 };
+                for _ in 0..groups {
+                    txn.insert(PortGroup {
+                        name: attempt.key.clone(),
+                        ..Default::default()
+                    });
+                }
+                Ok(())
+            }
+        });
+    until("a failure", || runner.stats().failures == 1).await;
+    idle(&runner).await;
+    let runs = runs.lock().expect("no panic");
+    let of = |wanted: &str| {
+        let runs = runs.iter().filter(|(key, _)| key == wanted);
+        runs.map(|(_, conflicts)| *conflicts).collect::<Vec<_>>()
+    };
+    assert_eq!(of("good"), [0, 1, 2, 3]);
+    assert_eq!(of("refused"), [0, 1, 2, 3, 4, 5]);
+}
+
 #[tokio::test]
 async fn the_last_handle_and_the_end_of_the_client_stop_it() {
     let server = server();
@@ -808,6 +848,11 @@ async fn the_last_handle_and_the_end_of_the_client_stop_it() {
 
     let runner = start();
     client.close().await;
+    let unhealthy = runner.health().expect_err("the client is closed");
+    assert!(
+        matches!(unhealthy, Unhealthy::Ended(Ended::ClientClosed)),
+        "{unhealthy}"
+    );
     assert_eq!(end(&runner).await, Ended::ClientClosed);
     assert!(!runner.is_healthy());
 }

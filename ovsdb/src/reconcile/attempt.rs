@@ -58,9 +58,9 @@ pub struct Attempt<'a, K> {
     pub key: &'a K,
     /// The number of this attempt: 1, plus the number of earlier attempts in a row that failed.
     pub number: u32,
-    /// How often the closure was run before in this attempt. Usually it is run again because of a
-    /// conflict with another client. The count starts over when a [shared
-    /// transaction](super::Reconciler::share_commits) is decided again with fewer keys.
+    /// How often the closure was run before in this attempt. It is run again after a conflict with
+    /// another client; more rarely, after a lost connection, or because another key that shares the
+    /// commit failed.
     pub conflicts: u32,
     /// The error of the previous attempt.
     pub last_error: Option<&'a (dyn Error + Send + Sync + 'static)>,
@@ -88,15 +88,17 @@ struct ClosurePanicked(String);
 struct Begun<K: Hash + Eq + Clone + Send + 'static> {
     work: Work<K>,
     before: Option<Failures>,
+    /// How often the closure was run for the key in this attempt.
+    runs: u32,
 }
 
 impl<K: Hash + Eq + Clone + Send + 'static> Begun<K> {
-    fn attempt(&self, conflicts: u32) -> Attempt<'_, K> {
+    fn attempt(&self) -> Attempt<'_, K> {
         let before = self.before.as_ref();
         Attempt {
             key: self.work.key(),
             number: before.map_or(1, |before| before.attempts.saturating_add(1)),
-            conflicts,
+            conflicts: self.runs,
             last_error: before.map(|before| &*before.error),
         }
     }
@@ -139,11 +141,15 @@ impl<D: Database, K: Hash + Eq + Clone + fmt::Debug + Send + Sync + 'static> Job
             let before = self.failing.of(work.key());
             self.counters.attempts.add(1);
             self.counters.retries.add(usize::from(before.is_some()));
-            Begun { work, before }
+            Begun {
+                work,
+                before,
+                runs: 0,
+            }
         });
         let mut groups = vec![begun.collect::<Vec<_>>()];
         while let Some(mut group) = groups.pop() {
-            match self.commit(&group).await {
+            match self.commit(&mut group).await {
                 Ok(()) => group.into_iter().for_each(|begun| self.succeeded(begun)),
                 Err(Failure::Closure(at, error)) => {
                     self.failed(group.remove(at), error.into(), false);
@@ -175,17 +181,28 @@ impl<D: Database, K: Hash + Eq + Clone + fmt::Debug + Send + Sync + 'static> Job
     }
 
     /// Commits what the closure writes for these keys.
-    async fn commit(&self, group: &[Begun<K>]) -> Result<(), Failure> {
+    async fn commit(&self, group: &mut [Begun<K>]) -> Result<(), Failure> {
         let Some(first) = group.first() else {
             return Ok(());
         };
-        let mut runs = 0;
+        let (database, reconciler) = (self.client.database(), &*self.settings.name);
+        let (keys, key, number) = (group.len(), first.work.key(), first.attempt().number);
+        let span = tracing::debug_span!(
+            "ovsdb_reconcile",
+            database,
+            reconciler,
+            keys,
+            ?key,
+            attempt = number
+        );
+        let mut runs: usize = 0;
         let change = |view: &Snapshot<D>, txn: &mut Transaction<D>| {
-            let conflicts = runs;
             runs += 1;
-            for (at, begun) in group.iter().enumerate() {
-                let attempt = begun.attempt(conflicts);
-                match catching(|| (self.reconcile)(&attempt, view, txn)) {
+            for (at, begun) in group.iter_mut().enumerate() {
+                let attempt = begun.attempt();
+                let ended = catching(|| (self.reconcile)(&attempt, view, txn));
+                begun.runs += 1;
+                match ended {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => return Err(Failure::Closure(at, error)),
                     Err(panic) => {
@@ -196,16 +213,6 @@ impl<D: Database, K: Hash + Eq + Clone + fmt::Debug + Send + Sync + 'static> Job
             }
             Ok(())
         };
-        let (database, reconciler) = (self.client.database(), &*self.settings.name);
-        let (keys, key, number) = (group.len(), first.work.key(), first.attempt(0).number);
-        let span = tracing::debug_span!(
-            "ovsdb_reconcile",
-            database,
-            reconciler,
-            keys,
-            ?key,
-            attempt = number
-        );
         let mut policy = self.settings.conflicts;
         if keys > 1 {
             // Split the group after a few conflicts: a transaction with fewer keys conflicts less often.
@@ -213,12 +220,11 @@ impl<D: Database, K: Hash + Eq + Clone + fmt::Debug + Send + Sync + 'static> Job
         }
         let apply = self.client.apply_with(policy, &self.cache, change);
         let result = apply.instrument(span).await;
-        let conflicts = usize::try_from(runs).unwrap_or(0).saturating_sub(1);
-        self.counters.conflicts.add(conflicts);
+        self.counters.conflicts.add(runs.saturating_sub(1));
         result.map(drop)
     }
 
-    fn succeeded(&self, Begun { work, before }: Begun<K>) {
+    fn succeeded(&self, Begun { work, before, .. }: Begun<K>) {
         self.failing.succeeded(work.key());
         self.counters.succeeded(work.age());
         if before.is_some() {

@@ -11,7 +11,7 @@ use super::attempt::Job;
 use super::driver::drive;
 use super::failures::FailingKey;
 use super::health::{Ended, Unhealthy};
-use crate::cache::WorkQueue;
+use crate::cache::{Freshness, WorkQueue};
 use crate::model::Database;
 use crate::stats::ReconcilerStats;
 
@@ -143,6 +143,10 @@ impl<D: Database, K: Hash + Eq + Clone + fmt::Debug + Send + Sync + 'static> Run
         }
         if self.ended.has_changed().is_err() {
             return Err(Unhealthy::Ended(Ended::RuntimeGone));
+        }
+        if self.job.cache.freshness().get() == Freshness::Ended {
+            // The reconciler has not noticed it yet.
+            return Err(Unhealthy::Ended(Ended::ClientClosed));
         }
         let settings = &self.job.settings;
         if let Some(staleness) = self.job.cache.staleness()
