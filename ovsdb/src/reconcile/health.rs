@@ -62,6 +62,18 @@ impl fmt::Display for Ended {
     }
 }
 
+/// The beginning of an error message: how many keys keep failing.
+struct Keep(usize);
+
+impl fmt::Display for Keep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            1 => f.write_str("1 key keeps"),
+            keys => write!(f, "{keys} keys keep"),
+        }
+    }
+}
+
 /// Why a reconciler is unhealthy.
 ///
 /// ```
@@ -101,7 +113,10 @@ pub enum Unhealthy {
         source: Option<Box<Error>>,
     },
     /// Keys keep failing.
-    #[error("{keys} keys keep failing; the key {key} has failed {attempts} times within {since:?}")]
+    #[error(
+        "{} failing; the key {key} has failed {attempts} times within {since:?}",
+        Keep(*keys)
+    )]
     Failing {
         /// How many keys.
         keys: usize,
@@ -115,4 +130,24 @@ pub enum Unhealthy {
         #[source]
         source: Arc<dyn StdError + Send + Sync>,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_key_is_not_many() {
+        for (keys, words) in [(1, "1 key keeps failing; "), (2, "2 keys keep failing; ")] {
+            let failing = Unhealthy::Failing {
+                keys,
+                key: "a".to_owned(),
+                attempts: 3,
+                since: Duration::from_secs(5),
+                source: Arc::new(fmt::Error),
+            };
+            let expected = format!("{words}the key a has failed 3 times within 5s");
+            assert_eq!(failing.to_string(), expected);
+        }
+    }
 }
