@@ -101,10 +101,10 @@
 //!
 //! | level | what |
 //! |---|---|
-//! | `ERROR` | a closure of the program panicked, in the feed of a work queue or in a reconciler; a relay cannot apply what its source sent; a server of this library cannot write its file |
+//! | `ERROR` | a closure of the program panicked, in the feed of a work queue or in a reconciler; a request of the session cannot be sent; a relay cannot apply what its source sent; a server of this library cannot write its file |
 //! | `WARN` | a connection that served is lost; no server can be used, once for each reason and then at growing intervals; an update does not fit, so all rows are fetched again; a cache is stale because its monitor cannot be started; the server's schema lacks compiled tables or columns, or has columns of other types; locks are used on a cluster without `leader_only`; certificates cannot be read again; a server replied to an unknown request; a key of a reconciler fails for the first, second, fourth, eighth time, and so on; the southbound database does not say which chassis are late; a server of this library cannot accept a connection, has too many clients, cannot compact its file, or cut off an incomplete record at the end of it |
-//! | `INFO` | connected; certificates were read again; the server's schema differs from the compiled one, but lacks nothing of it; a client's TLS handshake with a server of this library failed |
-//! | `DEBUG` | every attempt to connect, and why it failed; transactions that are tried again; the other failures of a reconciler's key, and its recovery; the end of a session; requests of the session that the server refused, late replies and unknown notifications |
+//! | `INFO` | connected; certificates were read again; the server's schema differs from the compiled one, but lacks nothing of it; a client's TLS handshake with a server of this library failed, or took too long |
+//! | `DEBUG` | every attempt to connect, and why it failed, or why the client waits for the server to become ready; transactions that are tried again; the other failures of a reconciler's key, and its recovery; the end of a session; requests of the session that the server refused, late replies and unknown notifications |
 //! | `TRACE` | the target `ovsdb::wire`: every message that is sent or received |
 //!
 //! An event of `ovsdb::wire` has the fields `direction` (`sent` or `received`), `remote`,

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use crate::cache::{AllChanges, AnyChange, AnyRow, DatabaseChanges, Freshness};
 use crate::client::{Cache, Client};
 use crate::error::Error;
+use crate::error_chain::ErrorChain;
 use crate::model::AnyDatabase;
 use crate::server::Server;
 use crate::server::relay::{Forward, Forwarded, Relayed, SourceRow};
@@ -187,7 +188,8 @@ fn apply(client: &Client<AnyDatabase>, relayed: &Relayed, batch: &DatabaseChange
     if batch.kind().is_schema_change() {
         let schema = (*client.server_schema()).clone();
         if let Err(error) = relayed.take_schema(schema) {
-            tracing::error!(%error, "a relay cannot apply the schema of its source");
+            let (database, error) = (client.database(), ErrorChain::new(&error));
+            tracing::error!(database, %error, "a relay cannot apply the schema of its source");
         }
     }
     // The first batch of the stream, and one after a change of the schema, stand for all rows.
@@ -204,7 +206,8 @@ fn apply(client: &Client<AnyDatabase>, relayed: &Relayed, batch: &DatabaseChange
         batch.all().iter().map(changed_row).collect()
     };
     if let Err(error) = relayed.take_over(rows, whole) {
-        tracing::error!(%error, "a relay cannot apply the rows of its source");
+        let (database, error) = (client.database(), ErrorChain::new(&error));
+        tracing::error!(database, %error, "a relay cannot apply the rows of its source");
     }
 }
 

@@ -4,8 +4,9 @@ mod support;
 
 use std::time::Duration;
 
+use ovsdb::cache::WorkQueue;
 use ovsdb::testing::{Cluster, Server};
-use ovsdb::{Client, ClientBuilder, Reconciler, TlsConfig, nb};
+use ovsdb::{Client, ClientBuilder, Reconciler, TlsConfig, Uuid, nb};
 use support::capture::Log;
 use support::certificates::{Authority, Validity, server_files};
 use support::inventory::{Database, Item, ItemOnly};
@@ -311,4 +312,37 @@ async fn a_key_that_keeps_failing_is_logged_as_a_warning_at_growing_intervals() 
     }
     assert_eq!(&failures[0]["error"], "not yet");
     assert_eq!(&failures[5]["error"], "the closure panicked: a mistake");
+}
+
+#[tokio::test]
+async fn a_panic_in_a_feed_is_logged_with_its_database() {
+    let (log, _guard) = Log::capture();
+    let server = inventory_server();
+    let client = quick::<Database>(&server.remote()).connect().await;
+    let client = client.expect("a client");
+    let cache = client.cache().table::<Item>().start().await;
+    let cache = cache.expect("a cache");
+    let mut txn = client.transaction();
+    txn.insert(item(1, 1));
+    txn.commit().await.expect("a commit");
+    for all in [false, true] {
+        let queue = WorkQueue::<Uuid>::new();
+        match all {
+            true => queue.feed_all(cache.all_changes(), |_| -> [Uuid; 0] {
+                panic!("a mistake")
+            }),
+            false => queue.feed(cache.changes::<Item>(), |_, _| -> [Uuid; 0] {
+                panic!("a mistake")
+            }),
+        }
+        let taken = tokio::spawn(async move { queue.next().await.is_none() });
+        assert!(taken.await.expect_err("the panic").is_panic());
+    }
+    let errors = log.at_least(Level::ERROR);
+    assert_eq!(errors.len(), 2, "{errors:#?}");
+    for error in errors {
+        assert_eq!(error.message(), "the closure of a feed panicked");
+        assert_eq!(&error["panic"], "a mistake");
+        assert_eq!(&error["database"], "Inventory");
+    }
 }

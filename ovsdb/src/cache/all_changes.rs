@@ -164,7 +164,7 @@ pub struct AllChanges<D> {
     seen: Option<Arc<State>>,
     start: Option<Arc<State>>,
     database: PhantomData<fn() -> D>,
-    _handle: Handle,
+    handle: Handle,
 }
 
 impl<D> fmt::Debug for AllChanges<D> {
@@ -183,6 +183,11 @@ impl Handle {
 }
 
 impl<D> AllChanges<D> {
+    /// The database's name, for the log.
+    pub(super) fn database(&self) -> &str {
+        &self.handle.shared().database
+    }
+
     /// How many batches are queued.
     #[must_use]
     pub fn waiting(&self) -> usize {
@@ -198,7 +203,7 @@ impl<D: Database> AllChanges<D> {
             seen: None,
             start: Some(start),
             database: PhantomData,
-            _handle: handle,
+            handle,
         }
     }
 

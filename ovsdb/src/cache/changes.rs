@@ -453,7 +453,7 @@ pub struct Changes<T: Table> {
     start: Option<Arc<State>>,
     columns: Vec<usize>,
     rows: Vec<Predicate<T>>,
-    _handle: Handle,
+    handle: Handle,
 }
 
 impl<T: Table> fmt::Debug for Changes<T> {
@@ -474,6 +474,11 @@ impl Handle {
 }
 
 impl<T: Table> Changes<T> {
+    /// The database's name, for the log.
+    pub(super) fn database(&self) -> &str {
+        &self.handle.shared().database
+    }
+
     fn new(handle: Handle, table: usize) -> Self {
         let (subscription, start) = handle.shared().subscribe(Some(table));
         Self {
@@ -483,7 +488,7 @@ impl<T: Table> Changes<T> {
             start: Some(start),
             columns: Vec::new(),
             rows: Vec::new(),
-            _handle: handle,
+            handle,
         }
     }
 

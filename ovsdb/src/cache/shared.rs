@@ -72,6 +72,8 @@ pub(crate) struct Shared {
     pub(super) state: ArcSwap<State>,
     pub(super) skew: ArcSwap<SkewReport>,
     pub(super) counters: CacheCounters,
+    /// The database's name, for the log.
+    pub(super) database: Str,
     freshness: watch::Sender<Freshness>,
     /// The id of the request whose rows make the replica current; 0 when there is none. Changed only
     /// under the lock of `freshness`.
@@ -93,6 +95,7 @@ impl Shared {
     ) -> Self {
         Self {
             counters: CacheCounters::new(database),
+            database: database.into(),
             state: ArcSwap::from_pointee(state),
             skew: ArcSwap::from_pointee(skew),
             freshness: watch::Sender::new(Freshness::StaleSince(Instant::now())),

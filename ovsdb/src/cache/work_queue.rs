@@ -176,9 +176,9 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
                     keys.for_each(&mut *add);
                 });
                 if let Err(caught) = caught {
-                    let (table, row) = (T::TABLE, change.uuid());
-                    let message = message(&*caught);
-                    tracing::error!(table, %row, message, "the closure of a feed panicked");
+                    let (database, table) = (changes.database(), T::TABLE);
+                    let (row, words) = (change.uuid(), message(&*caught));
+                    tracing::error!(database, table, %row, panic = words, "the closure of a feed panicked");
                     panic.get_or_insert(caught);
                 }
             };
@@ -201,15 +201,11 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
         changes: AllChanges<D>,
         mut keys: impl FnMut(&DatabaseChanges<D>) -> I + Send + 'static,
     ) {
-        self.feed_from(changes, move |_, batch, add| {
+        self.feed_from(changes, move |changes, batch, add| {
             let caught = catching(|| keys(&batch).into_iter().for_each(add));
             if let Err(panic) = &caught {
-                let message = message(&**panic);
-                tracing::error!(
-                    database = D::NAME,
-                    message,
-                    "the closure of a feed panicked"
-                );
+                let (database, panic) = (changes.database(), message(&**panic));
+                tracing::error!(database, panic, "the closure of a feed panicked");
             }
             caught
         });

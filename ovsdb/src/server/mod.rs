@@ -82,6 +82,7 @@ pub use self::listen::{PassiveRemote, PassiveRemoteError, PassiveRemoteErrorReas
 pub(crate) use self::request::Answer;
 pub(crate) use self::session::SessionId;
 use self::storage::Storage;
+use crate::error_chain::ErrorChain;
 use crate::protocol::{Limits, OvsdbError};
 use crate::schema_cache::ByText;
 use crate::transport::{MemoryRemote, Remote, TlsServerConfig as Tls};
@@ -682,7 +683,10 @@ where
         };
         match accepted {
             Ok(connection) => return Some(connection),
-            Err(error) => tracing::warn!(%error, "a connection cannot be accepted"),
+            Err(error) => {
+                let error = ErrorChain::new(&error);
+                tracing::warn!(%error, "a connection cannot be accepted");
+            }
         }
         tokio::time::sleep(ACCEPT_PAUSE).await;
     }
@@ -709,7 +713,12 @@ where
             serve(shared, stream, interval).await;
         }
         Ok(Err((error, stream))) => {
-            tracing::info!(peer, %error, "the TLS handshake with a client failed");
+            let chain = ErrorChain::new(&error).to_string();
+            tracing::info!(
+                peer,
+                error = chain,
+                "the TLS handshake with a client failed"
+            );
             driver::close(&shared, stream).await;
         }
         Err(_) => tracing::info!(peer, "a client did not finish the TLS handshake in time"),

@@ -13,6 +13,7 @@ use super::driver::{Shared, now};
 use super::engine::Database;
 use super::file::{Compaction, FileJournal, FileLock};
 use super::hosted::{FullRecord, Position};
+use crate::error_chain::ErrorChain;
 use crate::protocol::OvsdbError;
 
 /// A database's file.
@@ -138,7 +139,8 @@ impl Storage {
         shared.with_hub(|hub| match synced {
             Ok(position) => hub.handle_synced(&self.name, position),
             Err(error) => {
-                tracing::error!(database = %self.name, %error, "a database cannot be written");
+                let chain = ErrorChain::new(&error);
+                tracing::error!(database = %self.name, error = %chain, "a database cannot be written");
                 let error = OvsdbError {
                     details: Some(error.to_string().into()),
                     ..OvsdbError::new("I/O error")
@@ -172,6 +174,7 @@ async fn run(storage: Weak<Storage>, shared: Weak<Shared>) {
                     && !shared.is_stopped()
                 {
                     storage.journal.postpone_compaction();
+                    let error = ErrorChain::new(&error);
                     tracing::warn!(database = %storage.name, %error, "a database cannot be compacted");
                 }
             });

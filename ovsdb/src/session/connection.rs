@@ -12,6 +12,7 @@ use super::pending::{Pending, Waiter};
 use super::shared::Shared;
 use super::wire_log::WireLog;
 use crate::error::DisconnectReason;
+use crate::error_chain::ErrorChain;
 use crate::protocol::{Framer, Limits, Request, write_notification, write_request_head};
 
 /// The smallest buffer offered to a read.
@@ -165,7 +166,10 @@ impl Connection {
         let mut params = String::new();
         if let Err(invalid) = request.write_params(&mut params) {
             // The handles check what callers pass before it becomes a request of the session.
-            tracing::error!(%invalid, "a request of the session cannot be sent");
+            let database = &*self.wire_log.database;
+            let remote = &self.wire_log.remote;
+            let error = ErrorChain::new(&invalid);
+            tracing::error!(database, %remote, %error, "a request of the session cannot be sent");
             return;
         }
         self.send(waiter, request.method(), params);

@@ -554,7 +554,8 @@ impl Machine {
         }
         if let Phase::Greeting(greeting) = &mut self.phase {
             let database = &*self.options.database;
-            tracing::debug!(%reason, database, "waiting for the server to become ready");
+            let (remote, chain) = (&greeting.remote, ErrorChain::new(&reason));
+            tracing::debug!(%remote, database, reason = %chain, "waiting for the server to become ready");
             greeting.not_ready = Some(reason);
         }
         Ok(())

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::{Handled, Machine, Output, Step};
 use crate::error::{DisconnectReason, Disconnected, Error};
+use crate::error_chain::ErrorChain;
 use crate::protocol::Request;
 use crate::protocol::{
     LockReply, Message, Notification, OvsdbError, UpdateHeader, Wire as _, write_failure,
@@ -190,6 +191,7 @@ impl Machine {
             Waiter::Schema => self.schema_arrived(now, outcome),
             Waiter::None => {
                 if let Err(error) = outcome {
+                    let error = ErrorChain::new(&error);
                     tracing::debug!(%error, database, "a request of the session was refused");
                 }
                 Ok(())
