@@ -139,7 +139,7 @@ mod tests {
     #[tokio::test]
     async fn the_last_value_is_seen_after_the_end() {
         let (sender, values) = watch::channel(1);
-        let mut watched = Watched::new(values);
+        let mut watched = Watched::new(values, |_| None);
         assert!(!watched.has_changed());
         sender.send_replace(2);
         assert!(watched.has_changed());
