@@ -66,7 +66,7 @@ impl<K: Send + 'static> Wake for SourceWaker<K> {
 /// before, or added while in work, are still handed out; then each worker gets `None`. A closed queue
 /// stays closed. One whose streams have ended continues when it is fed from another stream.
 ///
-/// A key is compared, hashed and cloned while the queue is locked, so this code must not use the queue.
+/// Keys are compared, hashed, cloned and dropped while the queue is locked, so this code must not use the queue.
 ///
 /// If the closure of a feed panics, the change or batch that it was called for is lost. This is not
 /// silent: the queue takes the keys of all other available changes, is closed, and resumes the panic in
