@@ -76,6 +76,20 @@ fn rows_with_versions_are_all_fetched_again() {
 }
 
 #[test]
+fn all_rows_are_fetched_again_when_the_columns_of_several_tables_have_changed() {
+    let tables = ["Item", "Part"].map(|name| TableReplica::named(Str::from(name)));
+    let version = MonitorVersion::MonitorCondSince;
+    let types = [None, None];
+    let mut monitor = ReplicaMonitor::new(tables.into(), &types, &schema(SCHEMA), None, version);
+    monitor.start(raw(&since(false, 100, "{}"))).expect("rows");
+    assert_eq!(asked(&monitor).1, uuid(100));
+    let renamed = SCHEMA.replace(r#""name":{"#, r#""title":{"#);
+    let renamed = renamed.replace(r#""label":{"#, r#""text":{"#);
+    monitor.apply_schema(&schema(&renamed));
+    assert_eq!(asked(&monitor).1, Uuid::nil());
+}
+
+#[test]
 fn a_batch_has_the_rows_of_a_table_that_the_schema_did_not_have_before() {
     let (mut monitor, cache) = named();
     monitor.all_tables = true;
@@ -141,6 +155,7 @@ fn columns_are_found_by_their_names_and_numbers() {
     for row in [&*row, &compiled as &dyn AnyRow] {
         let columns = row.columns();
         assert_eq!((columns.len(), columns.names().len()), (3, 3));
+        assert_eq!(row.to_columns().len(), 3);
         assert!(!columns.is_empty());
         let mut names: Vec<_> = columns.names().collect();
         names.sort_unstable();

@@ -252,3 +252,34 @@ fn rows_of_a_request_that_was_given_up_do_not_make_the_replica_current() {
     monitor.start(raw(&reply)).expect("rows");
     assert_eq!(*freshness.borrow(), Freshness::Current);
 }
+
+#[test]
+fn transactions_on_two_replicas_do_not_have_the_same_basis() {
+    use crate::cache::Basis;
+
+    let version = MonitorVersion::MonitorCondSince;
+    let [one, other] = [monitor(version), monitor(version)];
+    let basis = |monitor: &ReplicaMonitor| Basis::of(monitor.shared());
+    assert!(basis(&one).is_same(&basis(&one)));
+    assert!(!basis(&one).is_same(&basis(&other)));
+}
+
+#[test]
+fn a_refused_replica_is_stale_when_its_monitor_is_not_requested_any_more() {
+    let monitor = monitor(MonitorVersion::MonitorCondSince);
+    let cache = cache(&monitor);
+    let (refused, later) = (Instant::now(), Instant::now());
+    let shared = monitor.shared();
+    let error: Arc<crate::cache::shared::Cause> = Arc::new(std::io::Error::other("no such table"));
+    assert!(shared.set_refused(error, refused));
+    let since = match cache.freshness().get() {
+        Freshness::RefusedSince(since) => since,
+        other => panic!("{other:?}"),
+    };
+    // Requested again: the reason stays until the server answers.
+    shared.set_stale(7, later);
+    assert_eq!(cache.freshness().get(), Freshness::RefusedSince(since));
+    // The connection is lost.
+    shared.set_stale(0, later);
+    assert_eq!(cache.freshness().get(), Freshness::StaleSince(since));
+}

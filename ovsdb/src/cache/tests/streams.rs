@@ -84,6 +84,20 @@ fn a_transaction_is_a_batch_and_each_row_is_in_it_once() {
     assert!(changes.try_next().is_none());
 }
 
+#[test]
+fn a_row_that_a_message_changes_twice_is_in_its_batch_once() {
+    let (mut monitor, cache) = started(3);
+    let mut changes = cache.changes::<Item>();
+    let mut folded = Folded::default();
+    folded.take(&changes.try_next().expect("the start"));
+    let twice = [(0, modify(1)), (1, modify(1)), (0, modify(2))];
+    apply(&mut monitor, 2, &twice);
+    let batch = changes.try_next().expect("a batch");
+    assert_eq!(batch.len(), 2);
+    folded.take(&batch);
+    assert!(folded.is(&cache));
+}
+
 /// A waker whose task opens a stream at once.
 struct Opens(Cache<Inventory>);
 
