@@ -377,6 +377,7 @@ impl fmt::Display for Work {
                 write!(f, "adds one to counter {counter} by a mutation, in `edit`")
             }
             Self::Ensure(key, value) => write!(f, "ensures that item k{key} has the value {value}"),
+            Self::Delete(4) => f.write_str("deletes all blue items"),
             Self::Delete(key) => write!(f, "deletes item k{key}"),
             Self::Tag(key, tag) => write!(f, "toggles tag {tag} of item k{key}"),
             Self::Label(key, label) => write!(f, "sets label {label} of item k{key}"),

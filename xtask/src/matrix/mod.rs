@@ -88,6 +88,8 @@ fn try_release(programs: &Programs, versions: Versions) -> Result<Row> {
     programs.forget_starts()?;
     let tests = outcome::run(programs, "test --no-fail-fast test")?;
     let networks = outcome::run(programs, "e2e")?;
+    // Before the versions, which start the programs too.
+    let started = programs.starts()?;
     let now = programs.versions()?;
     if now != versions {
         return Err(format!("the programs have changed from {versions} to {now}").into());
@@ -97,7 +99,7 @@ fn try_release(programs: &Programs, versions: Versions) -> Result<Row> {
         versions,
         tests,
         networks,
-        started: programs.starts()?,
+        started,
         seconds: start.elapsed().as_secs(),
     })
 }

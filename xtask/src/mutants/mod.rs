@@ -13,6 +13,7 @@ mod trial;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
+use std::num::NonZero;
 use std::path::Path;
 use std::sync::Mutex;
 
@@ -45,8 +46,8 @@ pub(crate) struct Arguments {
     #[arg(long, conflicts_with = "survivors")]
     resume: bool,
     /// Try only every n-th mutant
-    #[arg(long, default_value_t = 1)]
-    every: usize,
+    #[arg(long, default_value = "1")]
+    every: NonZero<usize>,
 }
 
 pub(crate) fn mutants(arguments: &Arguments) -> Result {
@@ -75,7 +76,7 @@ pub(crate) fn mutants(arguments: &Arguments) -> Result {
     let mut chosen: Vec<&Mutant> = mutants
         .iter()
         .filter(|mutant| !build.left_out.contains(&mutant.number))
-        .filter(|mutant| mutant.number % arguments.every == 0)
+        .filter(|mutant| mutant.number % arguments.every.get() == 0)
         .filter(|mutant| !arguments.survivors || survived(mutant))
         .collect();
     // Shuffle them, so that a run that is ended early has tried a fair sample of all files.
@@ -126,7 +127,7 @@ fn line(mutant: &Mutant, outcome: &Outcome) -> String {
     format!("{outcome} | {} | line {}\n", mutant.name, mutant.line)
 }
 
-/// Parses an outcome in the form in which [`line`] writes it.
+/// Parses an outcome in the form in which [`line()`] writes it.
 fn read_outcome(text: &str) -> Option<Outcome> {
     Some(match text {
         "SURVIVED" => Outcome::Survived,

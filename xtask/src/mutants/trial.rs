@@ -17,6 +17,8 @@ const LONGEST: Duration = Duration::from_secs(15);
 const EXTRA_TIME: Duration = Duration::from_secs(5);
 /// The memory limit of a trial, since a mutant may allocate without end.
 const MEMORY: &str = "--as=12000000000";
+/// The length of the hash that cargo appends to the name of a test program.
+const HASH: usize = 16;
 /// How many tests of one program run in one process at most.
 const FEW: usize = 30;
 
@@ -141,6 +143,7 @@ impl<'a> Group<'a> {
             .to_string_lossy();
         program
             .rsplit_once('-')
+            .filter(|(_, hash)| hash.len() == HASH)
             .map_or(program.as_ref(), |(name, _)| name)
             .to_owned()
     }
