@@ -42,7 +42,8 @@ impl Connection {
     /// Sends a request with the id 1, and returns the reply.
     ///
     /// # Errors
-    /// When the connection fails, or the server refuses the request or one of its operations.
+    /// When the connection fails, a message is malformed, or the server refuses the request or one of its
+    /// operations.
     pub fn call(&mut self, method: &str, params: &str) -> Result<String> {
         let request = format!(r#"{{"id":1,"method":"{method}","params":{params}}}"#);
         self.stream.write_all(request.as_bytes())?;

@@ -35,7 +35,7 @@ impl Northbound {
     /// Starts a server and inserts this many ports, ten to a switch.
     ///
     /// # Errors
-    /// When ovsdb-server is missing or refuses a row.
+    /// When ovsdb-server is missing, does not start or refuses a row.
     pub fn with_ports(ports: usize) -> Result<Self> {
         let text = bundled("OVN_Northbound").ok_or("no northbound schema")?;
         let schema = DatabaseSchema::parse(text)?;

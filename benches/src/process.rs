@@ -50,7 +50,7 @@ pub fn cpu_us(process: u32) -> Result<u64> {
 /// The machine and the date, on one line.
 ///
 /// # Errors
-/// When Linux does not provide them.
+/// When Linux does not provide them, or the program `date` cannot be run.
 pub fn machine() -> Result<String> {
     let processors = fs::read_to_string("/proc/cpuinfo")?;
     let models: Vec<&str> = processors

@@ -9,7 +9,7 @@ use crate::config::ConfigError;
 /// A place in the input.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Place {
-    /// The file; `-` for the standard input.
+    /// The file; `-` for the standard input, or `the command line`.
     pub file: String,
     /// The document within the file, counted from 1; 0 for the whole file.
     pub document: usize,

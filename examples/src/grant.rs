@@ -149,7 +149,7 @@ impl Grants {
     /// Reads the annotation's text; errors name the annotation by `path`.
     ///
     /// # Errors
-    /// When it is not a JSON object.
+    /// When it is neither empty, `null` nor a JSON object.
     pub fn read(path: &str, text: &str) -> Result<Self, Wrong> {
         if text.is_empty() {
             return Ok(Self::default());

@@ -1,6 +1,6 @@
 //! JSON as Go's `encoding/json` reads it into a struct, which is how OVN-Kubernetes and Multus read
-//! configurations and annotations: the names of members match in any case, the last of several wins,
-//! null counts as absent, and unknown members are ignored (here they are reported).
+//! configurations and annotations: the names of members match in any case, the last of several wins (but
+//! objects are merged), null counts as absent, and unknown members are ignored (here they are reported).
 
 use std::cell::RefCell;
 use std::fmt;

@@ -2,7 +2,7 @@
 //!
 //! The program `multihoming` reads Kubernetes manifests, and writes into the database what
 //! OVN-Kubernetes would have written for them. It is a program to learn from: of the modules in the
-//! first item below, only `policy` knows anything about databases.
+//! first item below, only `policy` uses the library `ovsdb`.
 //!
 //! From input to rows:
 //! - `manifest` reads objects, `config` and `network` the networks they describe, `selection`,

@@ -102,7 +102,7 @@ fn pod_networks(pod: &Pod, grants: &PodGrants<'_>) -> String {
 }
 
 /// The annotation of Multus. Entries of the cluster's own network and of other plug-ins come first, as
-/// they are in the manifest.
+/// they are in the manifest. If the manifest has no default entry, one is made from the pod's grant `default`, if any.
 fn network_status(pod: &Pod, grants: &PodGrants<'_>) -> String {
     let annotation = pod.annotations.get(NETWORK_STATUS);
     let mut status: Vec<Status> = annotation.map_or(Vec::new(), |text| theirs(text));

@@ -16,7 +16,7 @@ use support::schema;
 const SMALL: &str = r#"{"name": "Small", "version": "1.0.0", "tables": {"Item": {"isRoot": true,
     "columns": {"name": {"type": "string"}, "size": {"type": "integer"}}, "indexes": [["name"]]}}}"#;
 
-/// A database in a file, and the clients of its server.
+/// A server of one database, and the folder of its clients.
 struct World {
     folder: tempfile::TempDir,
     server: Serve,

@@ -108,8 +108,9 @@ pub enum DisconnectReason {
         /// The requested cluster.
         wanted: Uuid,
     },
-    /// The server has not joined its cluster yet.
-    #[error("the server has not joined its cluster yet")]
+    /// The server has no schema of the database yet: it has not joined its cluster or, as a relay, not reached
+    /// its source.
+    #[error("the server has not joined its cluster yet, or has not reached the source it relays")]
     NotJoined,
     /// The server is not in contact with the majority of its cluster, or, as a relay, with its source.
     #[error(

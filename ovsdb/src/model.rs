@@ -83,10 +83,11 @@ pub trait TableVisitor<D: Database> {
 /// `..Default::default()` leaves them to the server: the default atom if the column's type has `min` 1
 /// (0, false, the empty string), and empty if it has `min` 0. Generated tables have this default,
 /// except that a required reference stays unset, because the server refuses a row without it. Replicas
-/// do not use `Default`: they take the value of an omitted column from the server's schema
-/// ([`Datum::default_of`](crate::value::Datum::default_of)). An insert omits a column with the server's
-/// default or, if the server lacks the column, with its value in `Default`. Any other value is sent; if
-/// the server's schema does not allow it, the commit returns an error instead.
+/// take the value of an omitted column from the server's schema
+/// ([`Datum::default_of`](crate::value::Datum::default_of)), and use `Default` only for a column that
+/// the server lacks or gives another type. An insert omits a column with the server's default, or with
+/// its value in `Default` if the server lacks the column or gives it another type. Any other value is
+/// sent; if the server's schema does not allow it, the commit returns an error instead.
 ///
 /// ```
 /// use ovsdb::{Snapshot, Table};

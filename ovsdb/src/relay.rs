@@ -77,7 +77,7 @@ impl Server {
 }
 
 /// How long the source may be unreachable before the relay reports it. A restart of the source
-/// takes less.
+/// usually takes less.
 const REPORT_AFTER: Duration = Duration::from_secs(30);
 
 /// A column that changes whenever the source changes a row. Its values are not copied: the relay's rows

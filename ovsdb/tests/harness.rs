@@ -122,7 +122,7 @@ fn a_killed_server_comes_back_with_its_data() {
     let before = server.dump("Inventory", None).expect("a dump");
     server.kill().expect("killed");
     assert!(server.dump("Inventory", None).is_err());
-    // Not to the process group of the test.
+    // Without a process id, `kill` must not signal the process group of the test.
     let error = server.signal("CONT").expect_err("there is no process");
     assert!(matches!(error, ServerError::NotRunning), "{error}");
     server.start().expect("started");

@@ -475,7 +475,7 @@ async fn a_detached_transaction_on_a_view_can_be_read() {
         1,
         "the guard is not an operation of the transaction"
     );
-    // Without a view too, rows that are edited are rows that the transaction knows.
+    // A transaction without a view also shows the rows that it edits.
     let mut txn = Transaction::detached();
     assert!(txn.edit(&a, |a| a.total = 6));
     let rows = txn.peek().rows::<Item>();

@@ -784,7 +784,7 @@ async fn keys_that_share_a_commit_fail_one_by_one() {
     assert!(committed < 20, "{committed} transactions for 44 keys");
 }
 
-/// Runs of the closure count on when keys that shared a commit are split.
+/// When keys that shared a commit are split, the count of the closure's runs does not start again.
 #[tokio::test]
 async fn runs_are_counted_on_for_keys_that_no_longer_share_a_commit() {
     let server = server();

@@ -475,8 +475,7 @@ async fn a_leader_that_is_isolated_or_hangs_is_replaced() {
     assert_eq!(names(&mut first).await, ["one"]);
     assert!(status(&mut first).await.connected);
 
-    // Before its probe fails, the client notices that another member leads only when the member that hangs
-    // continues.
+    // While the member hangs, the client cannot notice that another member leads, until a probe fails.
     let hanging = cluster.hang(1);
     assert_eq!(cluster.leader(), Some(2));
     commit(&mut first, "two", 105).await;

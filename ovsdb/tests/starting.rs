@@ -94,7 +94,7 @@ async fn a_cache_that_the_server_refuses_is_an_error_of_its_own() {
         matches!(&error, Error::Refused(error) if error.kind() == ErrorKind::UnknownMethod),
         "{error:?}"
     );
-    // Rows that do not fit the tables.
+    // Malformed replies.
     for reply in ["7", "[false,7,{}]", r#"[false,"x",{}]"#, "[]"] {
         let starting = start(&client);
         let request = connection.request().await;

@@ -1,4 +1,5 @@
-//! A run: makes the events of a scenario happen one after the other, and checks the claims after each.
+//! A run: makes the events of a scenario happen one after the other. After each event it checks the claims that
+//! hold at every moment; at rest and at the end, those about the outcome.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;

@@ -59,7 +59,7 @@ impl NodeGrant<'_> {
     }
 }
 
-/// A pod with its address on a network.
+/// A pod's attachment to a network, with what is granted for it.
 #[derive(Debug, Clone)]
 pub struct PodGrant<'a> {
     /// The pod.
@@ -81,7 +81,7 @@ pub struct Assignment<'a> {
     pub network: usize,
     /// The nodes, of a layer3 network only.
     pub nodes: Vec<NodeGrant<'a>>,
-    /// The live pods.
+    /// The attachments of live pods, except those in `refused`.
     pub pods: Vec<PodGrant<'a>>,
     /// What could not be granted, and why.
     pub refused: Vec<InputError>,

@@ -25,7 +25,7 @@ pub(super) struct Pools {
 pub(super) enum Owner {
     /// The node itself: its gateway, or its management port.
     Node,
-    /// The pod with this index among those on the network.
+    /// The attachment of a pod with this index among those that get addresses now.
     Pod(usize),
     /// A port to which nothing is assigned now.
     Other,
@@ -72,8 +72,8 @@ impl Pools {
         (pools, &mut self.owners)
     }
 
-    /// Takes the addresses of a grant for `owner`. Returns the addresses that another pod already has,
-    /// each with the number of that pod.
+    /// Takes the addresses of a grant for `owner`. Returns the addresses that another attachment already has,
+    /// each with the index of that attachment.
     pub(super) fn grant(
         &mut self,
         node: &str,

@@ -138,8 +138,8 @@ pub enum ConfigErrorKind {
     /// Only layer2 networks have this member.
     #[error("is for layer2 networks only")]
     OnlyOnLayer2,
-    /// Two subnets of a network overlap, or one of them overlaps a join subnet or a subnet that OVN-Kubernetes
-    /// itself uses.
+    /// Two subnets overlap: subnets of the network, its join subnets, or subnets that OVN-Kubernetes itself
+    /// uses.
     #[error("{first} and {second} overlap")]
     SubnetOverlap {
         /// One.

@@ -187,7 +187,7 @@ const JOIN_SUBNETS: &str = "100.65.0.0/16,fd99::/64";
 /// default network.
 const RESERVED_SUBNETS: &str = "100.64.0.0/16,fd98::/64,169.254.169.0/29,fd69::/125";
 
-/// The subnets by which it connects the nodes' routers by default.
+/// The subnets by which OVN-Kubernetes connects the nodes' routers by default.
 const TRANSIT_SUBNETS: &str = "100.88.0.0/16,fd97::/64";
 
 /// The plug-in's name.
@@ -479,9 +479,10 @@ fn read_current(members: &Members<'_>, config: &mut NetworkConfig) -> Result<()>
     Ok(())
 }
 
-/// Checks the join subnets: a localnet network must not set any. Other networks' join subnets must not overlap
-/// those that OVN-Kubernetes itself uses, nor may their pods' subnets overlap any of these, except those within
-/// an excluded range. The subnets of the cluster's own pods and services are unknown here, and not checked.
+/// Checks that a localnet network sets no join subnet. On other networks, neither the join subnets nor the
+/// pods' subnets may overlap a subnet that OVN-Kubernetes itself uses, and the pods' subnets may not overlap a join
+/// subnet. A join subnet, or a subnet of OVN-Kubernetes, that is within an excluded range is not compared.
+/// The subnets of the cluster's own pods and services are unknown here, and not checked.
 fn check_reserved_subnets(members: &Members<'_>, config: &NetworkConfig) -> Result<()> {
     let text = members.text("joinSubnet")?.unwrap_or_default();
     let given = plain_subnets("joinSubnet", &text)?;

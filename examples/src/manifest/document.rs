@@ -29,7 +29,7 @@ enum Keep {
     All,
     /// These members.
     Members(&'static [(&'static str, Self)]),
-    /// The annotations that OVN-Kubernetes or Multus may use.
+    /// The annotations that OVN-Kubernetes or Multus defines.
     Annotations,
 }
 

@@ -90,7 +90,8 @@ impl Files {
         scan
     }
 
-    /// Reads these files, which were changed or removed, and files that were not read yet.
+    /// Reads these files again, and files that were not read yet. Files that were removed from a folder are
+    /// forgotten.
     pub fn scan_changed(&mut self, changed: &BTreeSet<PathBuf>) -> Scan {
         let mut scan = Scan::default();
         let is_known = |path: &PathBuf| self.read.contains_key(path) && path.is_file();
@@ -123,7 +124,7 @@ impl Files {
     ///
     /// # Errors
     /// When a file or folder cannot be read, a folder has no manifest, or a file is too long, not UTF-8,
-    /// or neither YAML nor JSON.
+    /// neither YAML nor JSON, nested too deeply, or many times longer with its aliases resolved.
     pub fn manifests(&self) -> Result<Manifests, InputError> {
         let mut manifests = Manifests::default();
         for path in self.list.as_ref().map_err(Clone::clone)? {

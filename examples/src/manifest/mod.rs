@@ -36,7 +36,7 @@ pub struct Node {
     pub place: Place,
     /// Its name.
     pub name: String,
-    /// Those of its annotations that OVN-Kubernetes or Multus may use.
+    /// Those of its annotations that OVN-Kubernetes or Multus defines.
     pub annotations: BTreeMap<String, String>,
 }
 
@@ -53,7 +53,7 @@ pub struct Pod {
     pub uid: Option<String>,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
-    /// Those of its annotations that OVN-Kubernetes or Multus may use.
+    /// Those of its annotations that OVN-Kubernetes or Multus defines.
     pub annotations: BTreeMap<String, String>,
     /// The node it runs on, or must run on.
     pub node: Option<String>,
@@ -72,7 +72,7 @@ pub struct Namespace {
     pub name: String,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
-    /// Those of its annotations that OVN-Kubernetes or Multus may use.
+    /// Those of its annotations that OVN-Kubernetes or Multus defines.
     pub annotations: BTreeMap<String, String>,
 }
 
@@ -85,7 +85,7 @@ pub struct Policy {
     pub namespace: String,
     /// Its name.
     pub name: String,
-    /// Those of its annotations that OVN-Kubernetes or Multus may use.
+    /// Those of its annotations that OVN-Kubernetes or Multus defines.
     pub annotations: BTreeMap<String, String>,
     /// Its `spec`.
     pub spec: Value,
@@ -117,7 +117,7 @@ impl Manifests {
     ///
     /// # Errors
     /// When a file or folder cannot be read, a folder has no manifest, or a file is too long, not UTF-8,
-    /// or neither YAML nor JSON.
+    /// neither YAML nor JSON, nested too deeply, or many times longer with its aliases resolved.
     pub fn read(paths: &[PathBuf]) -> Result<Self, InputError> {
         Files::new(paths.to_vec()).read()
     }
@@ -125,7 +125,7 @@ impl Manifests {
     /// Reads the documents of one file's text.
     ///
     /// # Errors
-    /// When it is neither YAML nor JSON.
+    /// When it is neither YAML nor JSON, is nested too deeply, or is many times longer with its aliases resolved.
     pub fn add_text(&mut self, file: &Place, text: &str) -> Result<(), InputError> {
         for entry in &entries(file, text)? {
             self.add(entry);

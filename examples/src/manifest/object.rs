@@ -13,8 +13,8 @@ use crate::report::Kind;
 /// The result of reading a document, or an item of a list.
 #[derive(Debug)]
 pub(super) enum Entry {
-    /// Its kind or name is missing or malformed, its API version or namespace is malformed, or a mapping
-    /// in it has a key twice.
+    /// It is not a mapping, its kind or name is missing or malformed, its API version or namespace is
+    /// malformed, a mapping in it has a key twice, or it is a `List` whose `items` are not a list.
     Unknown(InputError),
     /// Its kind is not read.
     NotRead(Kind),
@@ -45,7 +45,7 @@ pub(super) enum Object {
 /// Reads the documents of a file's text.
 ///
 /// # Errors
-/// When it is neither YAML nor JSON.
+/// When it is neither YAML nor JSON, is nested too deeply, or is many times longer with its aliases resolved.
 pub(super) fn entries(file: &Place, text: &str) -> Result<Vec<Entry>, InputError> {
     let mut entries = Vec::new();
     source::documents(file, text, |number, document| {

@@ -64,7 +64,8 @@ fn bytes(source: impl Read) -> io::Result<Vec<u8>> {
 /// in it, and parsing continues with the next one.
 ///
 /// # Errors
-/// When the text is neither YAML nor JSON: the rest of it cannot be parsed.
+/// When the text is neither YAML nor JSON, is nested too deeply, or is many times longer with its aliases resolved:
+/// the rest of it cannot be parsed.
 pub(super) fn documents(
     file: &Place,
     text: &str,

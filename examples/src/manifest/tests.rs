@@ -242,7 +242,7 @@ fn kinds_that_are_not_read_are_counted() {
     assert!(manifests.report.refused.is_empty() && manifests.nodes.is_empty());
 }
 
-/// Large files are common: many documents, or as many YAML nodes in one document.
+/// Large files are common: many documents, or many YAML nodes in one document.
 #[test]
 fn a_file_has_any_number_of_objects() {
     let metadata = "metadata: {name: p, labels: {a: b, c: d, e: f, g: h, i: j}}";

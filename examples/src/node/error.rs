@@ -23,7 +23,7 @@ pub enum NodeError {
     /// No interface of a pod has this name.
     #[error("there is no interface {0:?} of a pod")]
     NotAttached(String),
-    /// The bridge mappings in the database, or the one to be set, are malformed.
+    /// The bridge mappings in the database are malformed.
     #[error(transparent)]
     Mapping(#[from] BadMapping),
     /// A port with this name belongs to another bridge.

@@ -72,7 +72,7 @@ impl Node {
     ///
     /// # Errors
     /// When a remote is malformed, none can be used (for instance because no server has the database),
-    /// or the replica is not complete in time.
+    /// or the replica cannot be started: see [`CacheBuilder::start`](ovsdb::CacheBuilder::start).
     pub async fn connect(connection: impl Into<Connection>) -> Result<Self, NodeError> {
         let client = connection.into().client().connect().await?;
         let cache = client

@@ -38,8 +38,8 @@ pub(super) struct Plan {
     pub(super) required: Vec<usize>,
     /// The names of the columns as JSON keys.
     keys: Vec<String>,
-    /// The number of elements each column had in the last row. Most columns have the same number in all
-    /// rows, so this predicts how much memory to allocate.
+    /// For each column, the number of elements in the last list that was not empty. Most columns have the
+    /// same number in all rows, so this predicts how much memory to allocate.
     pub(super) elements: Vec<usize>,
     /// The indexes of the columns in the last change of a row. Where columns are
     /// [required](Self::required), also those in an inserted row.

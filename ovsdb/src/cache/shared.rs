@@ -290,7 +290,7 @@ impl Basis {
     }
 
     /// Whether both are of the same replica, and either the same request made it current at both times,
-    /// or it was current at neither. A transaction with such a basis is never sent.
+    /// or it was current at neither. A transaction whose replica was not current is never sent.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.shared, &other.shared) && self.request == other.request
     }

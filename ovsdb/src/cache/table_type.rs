@@ -66,7 +66,8 @@ impl TableType {
         }
     }
 
-    /// A row with the defaults that hold until the server's schema is known.
+    /// A row with the compiled defaults; empty where the table is known at run time only. The plan
+    /// replaces them by the server's defaults in the columns that the server has with a type that fits.
     pub(super) fn default_row(&self) -> SharedRow {
         match self {
             Self::Compiled(table) => (table.default_row)(),

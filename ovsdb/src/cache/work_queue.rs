@@ -294,8 +294,7 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
     }
 
     /// The next key, for one worker. Returns `None` at the end: the queue has ended, no key is queued,
-    /// and no worker has a key that might be queued again. Cancel-safe: no key is lost when the
-    /// future is dropped.
+    /// and no worker has a key. Cancel-safe: no key is lost when the future is dropped.
     ///
     /// # Panics
     /// When the closure of a feed or the [predicate](Changes::rows) of its stream panicked, or when a key

@@ -378,9 +378,10 @@ impl<D: Database> Cache<D> {
     ///
     /// # Errors
     /// When the condition has a value that cannot be sent. When the server refuses the condition or
-    /// supports none; the earlier condition stays. When the client is closed. When decoding an
-    /// earlier message for the cache panicked, which has ended the cache. When the time limit passed:
-    /// the reason why there is no connection, or [`DisconnectReason::TimedOut`] if there is a connection.
+    /// supports none, or its rows do not fit the tables when the monitor is started with the new
+    /// condition; the earlier condition stays. When the client is closed. When decoding a message for
+    /// the cache panicked, which has ended the cache. When the time limit passed: the reason why there is
+    /// no connection, or [`DisconnectReason::TimedOut`] if there is a connection.
     /// When the monitor [cannot be started](Self::monitor_error), it is requested again with the new
     /// condition. If it still cannot be started because of another table's condition, the new one is kept
     /// until it can, and [`Error::ConditionColumn`] names that table.
@@ -440,7 +441,8 @@ impl<D: Database> Cache<D> {
 
     /// For how long the replica has not followed the server; `None` while it does.
     ///
-    /// The time counts from when the loss was noticed. [`Duration::MAX`] after the client was closed.
+    /// The time counts from when the loss was noticed. [`Duration::MAX`] after the client was closed,
+    /// or a panic while a message was decoded has ended the cache.
     #[must_use]
     pub fn staleness(&self) -> Option<Duration> {
         match self.freshness().get() {
@@ -479,7 +481,7 @@ impl<D: Database> Cache<D> {
     ///
     /// # Errors
     /// When the monitor cannot be started, the [reason](Self::monitor_error). When the client was
-    /// closed.
+    /// closed, or decoding a message for the cache panicked, which has ended the cache.
     pub async fn current(&self) -> Result<(), Error> {
         loop {
             let mut freshness = self.freshness();

@@ -251,7 +251,7 @@ impl<D: Database> Client<D> {
     ///
     /// # Errors
     /// When `params` is not an array, is nested deeper than servers accept, or has a number that servers
-    /// cannot store; when the server refuses, or no reply came.
+    /// cannot store; when the server refuses, its reply is malformed, or no reply came.
     pub async fn echo(&self, params: Json) -> Result<Json, Error> {
         self.call(&Request::Echo { params }).await
     }
@@ -300,7 +300,7 @@ impl<D: Database> Client<D> {
     /// # Errors
     /// When the schema is nested deeper than servers accept, or has a number that servers cannot store.
     /// When the server refuses, for instance because the schema is malformed or the data do not fit it.
-    /// When no reply came, the database may or may not have been converted.
+    /// When no reply came, or a malformed one, the database may or may not have been converted.
     pub async fn convert(&self, schema: Json) -> Result<(), Error> {
         self.call_without_content(&Request::Convert {
             database: self.inner.database.clone(),

@@ -47,7 +47,7 @@ pub enum WaitError {
         #[source]
         source: Option<Box<Error>>,
     },
-    /// The client was closed: no view follows.
+    /// The client was closed, or a panic while a message was decoded has ended the cache: no view follows.
     #[error("the cache ended before a view met the condition")]
     Ended(#[source] Disconnected),
 }
@@ -90,8 +90,8 @@ impl<D: Database> Cache<D> {
     ///
     /// # Errors
     /// [`WaitError::TimedOut`] when `look` returned nothing in time; [`WaitError::Ended`] when the
-    /// client is closed. The closure can report an error of its own by returning a `Result` inside the
-    /// `Option`.
+    /// client is closed, or decoding a message for the cache panicked. The closure can report an error of
+    /// its own by returning a `Result` inside the `Option`.
     pub async fn wait_until<R>(
         &self,
         limit: impl Into<Option<Duration>>,

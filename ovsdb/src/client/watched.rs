@@ -86,7 +86,7 @@ impl<T: Clone> Watched<T> {
     /// its creation.
     ///
     /// # Errors
-    /// When the client has ended, and there is no newer value.
+    /// When the client or the cache has ended, and there is no newer value.
     pub async fn changed(&mut self) -> Result<T, Disconnected> {
         let end = (self.end)(&self.values.borrow());
         let Some(end) = end else {
@@ -106,7 +106,7 @@ impl<T: Clone> Watched<T> {
     /// Waits until `wanted` returns true for the value; returns at once if it does now.
     ///
     /// # Errors
-    /// When the client has ended, and `wanted` returns false for the last value.
+    /// When the client or the cache has ended, and `wanted` returns false for the last value.
     pub async fn wait_for(
         &mut self,
         mut wanted: impl FnMut(&T) -> bool,

@@ -39,7 +39,7 @@ pub(super) enum Whole<T> {
     Same,
     /// With these columns, which include the edits of later steps.
     Merged(T),
-    /// Not at all: an earlier edit includes its columns.
+    /// Not at all: the insert or an earlier edit includes its columns.
     Nothing,
 }
 

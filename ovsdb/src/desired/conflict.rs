@@ -111,8 +111,8 @@ pub enum Conflict {
         /// The wanted row's name.
         wanted: String,
     },
-    /// A wanted row refers to a row that the same plan deletes. Want that row as well, or do not refer
-    /// to it.
+    /// A wanted row refers to an owned row that the same plan deletes because it is not wanted. Want that
+    /// row as well, or do not refer to it.
     #[error(
         "{table} {wanted} refers in {column} to the row {row}, which is not wanted: the plan would delete it"
     )]

@@ -24,7 +24,8 @@ pub(super) struct Given {
     pub(super) mode: Mode,
 }
 
-/// Why a value cannot be given: it cannot be sent, or it refers to a row that the plan deletes.
+/// Why a value cannot be given: it cannot be sent, or it refers to an owned row that the plan deletes
+/// because it is not wanted.
 pub(super) enum Refused {
     Value(&'static str),
     Deleted(&'static str, Uuid),

@@ -234,11 +234,11 @@ impl<D: Database> Desired<D> {
     }
 
     /// Deletes the rows that meet a condition, in this [step](Self::begin), even if they are not owned.
-    /// The commit fails with a conflict if such a row no longer meets the condition. If such a row has
-    /// the key of a [wanted row](Self::row) of this step or a later one, a new row is inserted in its
-    /// place. A wanted row of an earlier step is found as the existing row, which still exists in that
-    /// step. References to deleted rows are removed from wanted rows, even if a wanted row gives such a
-    /// reference, and from all rows of [cleaned](Self::cleaned) tables.
+    /// The commit fails with a conflict if such a row no longer meets the condition, unless the condition
+    /// compares reals. If such a row has the key of a [wanted row](Self::row) of this step or a later one,
+    /// a new row is inserted in its place. A wanted row of an earlier step is found as the existing row,
+    /// which still exists in that step. References to deleted rows are removed from wanted rows, even if a
+    /// wanted row gives such a reference, and from all rows of [cleaned](Self::cleaned) tables.
     ///
     /// ```
     /// # #[cfg(all(feature = "nb", feature = "testing"))] {

@@ -170,6 +170,8 @@ impl<D: Database> Plan<D> {
     /// or deleted no longer has its key or its owner, a value to be replaced has changed, or a row with
     /// the key of a new one exists by now; with a
     /// [duplicate](crate::transaction::Refusal::duplicate) if the schema makes that key unique.
+    /// Replaced reals, conditions that compare reals, and keys by a function or by the values of a map are
+    /// not verified.
     ///
     /// # Errors
     /// As [`Transaction::commit`].

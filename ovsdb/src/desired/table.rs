@@ -152,7 +152,8 @@ impl<T: Table> DesiredTable<T> {
     pub(super) fn can_be_same(&self) -> bool {
         let has_several = |keys: &dyn AnyKeys<T>| {
             use crate::cache::KeyName::{Elements, Function};
-            // A reference may be given as it is, and as that to another wanted row.
+            // One key may have the uuid of an existing row, another the placeholder of the wanted row that is
+            // found to be that row.
             matches!(keys.name(), Elements(_) | Function(_)) || keys.may_refer()
         };
         self.keys.len() + self.conditions.len() > 1

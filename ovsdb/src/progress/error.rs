@@ -32,7 +32,7 @@ pub enum ProgressError {
     /// The time limit passed. The daemons may still confirm the request.
     #[error(transparent)]
     TimedOut(Box<Behind>),
-    /// The request was refused, or could not be sent.
+    /// The request was refused, could not be sent, or got no valid reply.
     #[error("cannot ask the daemons to confirm what they have done")]
     Request(#[source] CommitError),
     /// The row in which the daemons confirm requests cannot be replicated.

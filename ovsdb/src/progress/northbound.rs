@@ -145,8 +145,8 @@ pub struct Realized {
 /// [`ProgressError::TimedOut`] when the time limit passed; the error names the daemon, and, on request, the
 /// late chassis (`Realize::southbound`, with the feature `sb`). [`ProgressError::NotReported`], as soon as
 /// ovn-northd has confirmed the request, when the chassis are configured not to report. [`ProgressError::Request`]
-/// when the request is refused, and [`ProgressError::Replica`] when the row cannot be replicated; one of
-/// the two also when the client is closed.
+/// when the request is refused or its reply is malformed, and [`ProgressError::Replica`] when the row cannot
+/// be replicated; one of the two also when the client is closed.
 pub fn realized(client: &Client<ovsdb::nb::Database>, stage: Stage) -> Realize {
     Realize {
         stage,

@@ -48,7 +48,7 @@ pub(super) struct Shared<T: Table> {
     /// How many callers have arrived.
     arrivals: AtomicU64,
     /// The newest request. The caller that makes the next one holds the lock meanwhile. Callers
-    /// that arrive in the meantime share the request after that.
+    /// that arrive after it was sent share the request after that.
     newest: Mutex<Option<Request>>,
 }
 

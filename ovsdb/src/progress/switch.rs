@@ -86,8 +86,8 @@ pub struct Configured {
 ///
 /// # Errors
 /// [`ProgressError::TimedOut`] when the time limit passed. [`ProgressError::Request`] when the request is
-/// refused, and [`ProgressError::Replica`] when the row cannot be replicated; one of the two also when
-/// the client is closed.
+/// refused or its reply is malformed, and [`ProgressError::Replica`] when the row cannot be replicated; one
+/// of the two also when the client is closed.
 pub fn configured(client: &Client<ovsdb::vswitch::Database>) -> Configure {
     Configure {
         limit: client.request_timeout(),

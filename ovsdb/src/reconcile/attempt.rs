@@ -159,7 +159,7 @@ impl<D: Database, K: Hash + Eq + Clone + fmt::Debug + Send + Sync + 'static> Job
                     self.failed(group.remove(at), Arc::new(panic), true);
                     groups.push(group);
                 }
-                // The keys are not at fault: they are tried again once there is a connection.
+                // The keys are not at fault: they are tried again once the replica is current.
                 Err(Failure::Commit(CommitError::NotSent(_))) if !self.cache.is_current() => {
                     group.into_iter().for_each(|begun| begun.work.retry());
                 }

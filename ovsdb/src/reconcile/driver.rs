@@ -13,7 +13,7 @@ use super::health::Ended;
 use crate::cache::{Freshness, Work, WorkQueue, catching, message};
 use crate::model::Database;
 
-/// Takes keys until it is stopped, the client is closed, the queue ends, or a function that computes
+/// Takes keys until it is stopped, the client or the cache ends, the queue ends, or a function that computes
 /// keys panics; then waits for the running attempts.
 pub(super) async fn drive<D: Database, K>(
     job: Arc<Job<D, K>>,

@@ -34,7 +34,7 @@ use crate::error::Error;
 pub enum Ended {
     /// [`Runner::stop`](super::Runner::stop) was called, or the last handle dropped.
     Stopped,
-    /// The client was closed.
+    /// The client was closed, or decoding a message for the cache panicked, which has ended the cache.
     ClientClosed,
     /// The [queue](super::Reconciler::queue) was closed, or all streams that feed it have ended.
     QueueEnded,

@@ -179,7 +179,7 @@ impl<D: Database, K: Hash + Eq + Clone + fmt::Debug + Send + Sync + 'static> Run
     /// Counters of the reconciler, and how many keys wait.
     #[must_use]
     pub fn stats(&self) -> ReconcilerStats {
-        // Counted before the counters are read, so that finished work is in the counters.
+        // Count the keys before reading the counters, so that finished work is in the counters.
         let [queued, running, delayed] = self.queue.counts();
         let mut stats = self.job.counters.stats();
         (stats.queued, stats.running, stats.delayed) = (queued, running, delayed);

@@ -26,8 +26,9 @@ pub enum ClusterError {
     /// The member does not run, does not reach a majority of the members, or was expelled.
     #[error("member {0} does not run, or does not reach a majority of the cluster")]
     Unreachable(usize),
-    /// The member is [held back](Cluster::hold_back), and has not applied every committed transaction.
-    #[error("member {0} is held back and has not applied every committed transaction")]
+    /// The member is [held back](Cluster::hold_back), and has not applied every committed transaction and
+    /// every election of a leader.
+    #[error("member {0} is held back and has not applied the whole log of the cluster")]
     Behind(usize),
 }
 
@@ -235,7 +236,7 @@ impl Cluster {
     ///
     /// # Errors
     /// When the member does not run, does not reach a majority, was expelled, or is held back and has not
-    /// applied every committed transaction.
+    /// applied every committed transaction and every election of a leader.
     ///
     /// # Panics
     /// When there is no such member.
@@ -294,7 +295,8 @@ impl Cluster {
 
     /// Makes a follower lag: until the fault ends, it applies no transaction that other members have
     /// committed. It answers reads from what it has applied. As soon as it lags, it keeps transactions
-    /// that would change something until it has caught up.
+    /// that would change something until it has caught up. It also lags after the election of a leader,
+    /// which is an entry of the log like a transaction.
     ///
     /// ```
     /// # #[cfg(feature = "nb")] #[tokio::main(flavor = "current_thread")]

@@ -384,7 +384,7 @@ impl Membership {
         }
     }
 
-    /// Whether the member still belongs to the cluster.
+    /// Whether the member was expelled from the cluster.
     pub(super) fn is_expelled(&self) -> bool {
         self.seat.consensus.agreed().members[self.seat.member].expelled
     }

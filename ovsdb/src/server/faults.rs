@@ -122,7 +122,8 @@ impl Faults<'_> {
     }
 
     /// Decides what happens to the next transaction of a database that could be committed. Further
-    /// calls decide on the transactions after that, in order.
+    /// calls decide on the transactions after that, in order. A [relay](super::Server::relay) forwards
+    /// transactions that write: inject a fault for them at the source.
     ///
     /// # Errors
     /// When there is no such database.

@@ -604,8 +604,8 @@ impl Server {
 
     /// Stops serving a database. Returns false when there is none with this name, or it is the server's
     /// own. As after a conversion, clients that are aware of database changes are notified that its
-    /// monitors are cancelled, and all other clients are disconnected. A client whose transaction is not on
-    /// disk yet is disconnected in any case.
+    /// monitors are cancelled, and all other clients are disconnected. A client that waits until a durable
+    /// transaction is on disk is disconnected in any case.
     pub fn remove(&self, database: &str) -> bool {
         let removed = self.shared.with_hub(|hub| hub.remove(database, now()));
         if removed && let Some(storage) = self.shared.storage(database) {
@@ -618,11 +618,11 @@ impl Server {
     ///
     /// # Errors
     /// When there is no such database, or it is the server's own, or [relayed](Self::relay): a relay takes its
-    /// schema from the source; the schema is broken, or has another database's name; the rows
+    /// schema from the source; the schema is broken, or does not have this database's name; the rows
     /// do not fit it; the file cannot be written, or cannot keep an ephemeral reference; or a member of a
-    /// [`Cluster`] has no majority, or has not applied every committed transaction. Then nothing has
-    /// changed. It is no error when only the folder cannot be synced after the file was replaced: the
-    /// database is converted, but accepts no more changes.
+    /// [`Cluster`] has no majority, or has not applied every committed transaction and every election of a
+    /// leader. Then nothing has changed. It is no error when only the folder cannot be synced after the file
+    /// was replaced: the database is converted, but accepts no more changes.
     pub fn convert(&self, database: &str, schema: &str) -> Result<(), OvsdbError> {
         self.shared
             .with_hub(|hub| hub.convert_now(database, schema, now()))
@@ -635,7 +635,8 @@ impl Server {
     ///
     /// # Errors
     /// When the new file cannot be written: the old one stays in use. When the folder cannot be synced
-    /// after the replacement: the new file is in use, but the database accepts no more changes.
+    /// after the replacement: the new file is in use, but the database accepts no more changes. When the
+    /// database accepts no more changes already, because an earlier write or sync has failed.
     pub async fn compact(&self, database: &str) -> io::Result<()> {
         match self.shared.storage(database) {
             Some(storage) => storage.compact(&self.shared).await,

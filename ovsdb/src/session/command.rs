@@ -78,8 +78,7 @@ pub(crate) struct Call {
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) text: String,
-    /// What the call has to wait for before it returns; `None` when every replica shows the call's
-    /// effect.
+    /// What the call has to wait for before it returns; `None` when there is nothing to wait for.
     pub(super) shown: Option<Shown>,
 }
 

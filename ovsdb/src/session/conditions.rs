@@ -138,7 +138,7 @@ impl Conditions {
         self.callers.append(&mut self.callers_of_sent);
     }
 
-    /// The session has ended: tells all waiting callers so.
+    /// The session has ended, or the monitor was lost: tells all waiting callers why.
     pub(super) fn fail(&mut self, lost: &Disconnected) {
         for reply in self.callers.drain(..).chain(self.callers_of_sent.drain(..)) {
             let _ = reply.send(Err(lost.clone().into()));

@@ -38,8 +38,8 @@ impl Session {
     pub(crate) async fn start(options: Options) -> Result<Self, Error> {
         let database = options.database.clone();
         let (calls, call_receiver) = mpsc::channel(options.window);
-        // Unbounded: there are at most a few orders for each handle, and a handle that is dropped
-        // cannot wait.
+        // Unbounded, since a handle that is dropped cannot wait. Few orders are queued, since the
+        // session always reads them.
         let (orders, order_receiver) = mpsc::unbounded_channel();
         let (first, connected) = oneshot::channel();
         let shared = Arc::new(Shared::new(&database));

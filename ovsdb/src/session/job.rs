@@ -78,7 +78,7 @@ impl Loan {
     fn apply(self, kind: Kind, message: &Arrival, payload: Raw<'_>) -> Applied {
         let at = message.at;
         if payload.text.len() < LARGE {
-            // The monitor is dropped by a panic, so nothing of it is seen in between.
+            // A panic drops the monitor, so a message that was applied in part is never seen.
             let run = AssertUnwindSafe(|| self.run(kind, at, payload));
             return catch_unwind(run).map_or(Applied::Panicked, Applied::Done);
         }

@@ -46,8 +46,8 @@ pub(super) enum Output {
     Disconnect,
     /// Run this job on another thread, since it takes long, and hand the result back.
     Decode(Box<Job>),
-    /// An update was published and another message is waiting. Let subscribers run first: they then see
-    /// each update by itself, and release earlier states of the replica, which can be reused.
+    /// An update was published and another message is waiting. Let subscribers run first, so that they
+    /// can see each update by itself, and release earlier states of the replica, which can be reused.
     Published,
     /// The session is over, for this reason.
     Ended(Disconnected),
@@ -293,7 +293,7 @@ impl Machine {
         }
     }
 
-    /// The connection cannot be written any more. It stays open until reading fails too, so that no
+    /// The connection cannot be written any more. It stays open for reading, so that no
     /// reply that the server sent before is lost.
     pub(super) fn handle_write_failed(&mut self, reason: DisconnectReason) {
         if let Some(connection) = self.phase.connection() {

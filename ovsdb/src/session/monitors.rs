@@ -389,8 +389,8 @@ impl Monitors {
         self.unshown.release();
     }
 
-    /// A job has panicked, and its monitor is lost: ends that monitor, and tells the callers that wait for
-    /// it.
+    /// Decoding a message panicked or was cancelled, and the monitor is lost: ends that monitor, and tells
+    /// the callers that wait for it.
     pub(super) fn discard_lent(&mut self, lost: &Disconnected) {
         self.entries.retain(|_, entry| {
             let is_lent = entry.monitor.is_none();

@@ -1,7 +1,7 @@
 //! Limits the warnings about failed attempts to connect.
 //!
 //! A client that finds no server tries forever. An operator must learn why, without the same line every
-//! second. So each new reason is logged as a warning once every remote has failed. After that, the
+//! second. So each new reason, up to a limit, is logged as a warning once every remote has failed. After that, the
 //! current reason is logged again at intervals that double.
 
 use std::time::Duration;
@@ -13,9 +13,9 @@ const FIRST_REPETITION: Duration = Duration::from_secs(10);
 /// The longest time between two repetitions.
 const LAST_REPETITION: Duration = Duration::from_secs(600);
 /// How long after the loss of a connection there are no warnings about failed attempts: a restart of a
-/// server, or an election, takes less. The loss of the connection itself is always logged.
+/// server, or an election, usually takes less. The loss of the connection itself is always logged.
 const GRACE: Duration = Duration::from_secs(1);
-/// How many different reasons are logged in one outage. Some contain numbers, and never repeat
+/// How many different reasons are logged as new in one outage. Some contain numbers, and never repeat
 /// exactly.
 const REASONS: usize = 16;
 
@@ -26,7 +26,7 @@ pub(super) struct Outage {
     failures: usize,
     /// No warning is given before this time.
     quiet_until: Duration,
-    /// The reasons that were logged as warnings.
+    /// The reasons that were logged as new.
     warned: Vec<String>,
     /// New reasons, held back until every remote has failed and [`GRACE`] is over.
     held_back: Vec<Warning>,

@@ -34,7 +34,7 @@ pub(super) enum Waiter {
     None,
 }
 
-/// What a call may change. The call returns once the replicas show the change.
+/// What a call may change. The call returns once the replicas show the change, or cannot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Effect {
     /// Nothing that replicas show.
@@ -42,7 +42,7 @@ pub(super) enum Effect {
     /// Rows. The server can be asked to cancel the call.
     Transaction,
     /// The schema. The call returns once the session knows the new schema and every replica was
-    /// started again.
+    /// started again, or cannot be.
     Conversion,
 }
 

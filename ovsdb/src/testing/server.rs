@@ -477,7 +477,8 @@ impl Server {
     /// The embedded server supports only `STOP` and `CONT`.
     ///
     /// # Errors
-    /// When the server was [killed](Self::kill), or does not support the signal.
+    /// When the server was [killed](Self::kill), or does not support the signal; for ovsdb-server also when
+    /// the program `kill` fails, or is not installed.
     pub fn signal(&self, name: &str) -> Result<(), ServerError> {
         let pause = name == "STOP";
         if self.kind() == ServerKind::Embedded && !pause && name != "CONT" {

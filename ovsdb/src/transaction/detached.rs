@@ -193,7 +193,7 @@ impl<D: Database> Transaction<D> {
     ///
     /// If the transaction has no client, the server chooses the uuids of inserted rows, except those
     /// given to [`insert_with_uuid`](Self::insert_with_uuid), and [`Outcome::inserted`] returns them. So
-    /// such a transaction can be committed more than once.
+    /// without `insert_with_uuid`, such a transaction can be committed more than once.
     ///
     /// ```
     /// # #[cfg(feature = "nb")] {

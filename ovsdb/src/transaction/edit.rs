@@ -114,7 +114,8 @@ impl<D: Database> Transaction<D> {
     ///
     /// Without a row to start from, or if the transaction has deleted the row, the commit sends nothing
     /// and returns [`BuildError::NoSuchRow`]. If the edit changes an immutable column of an existing
-    /// row, it returns [`BuildError::Immutable`].
+    /// row, or of an inserted row after an operation that reads the column, it returns
+    /// [`BuildError::Immutable`].
     pub fn edit<T: Table<Database = D>>(
         &mut self,
         row: impl EditRow<T>,

@@ -65,9 +65,9 @@ pub enum Retry {
     /// operations again would fail again where they depend on what the other client changed.
     Again,
     /// It is not known whether the transaction was committed. [`Transaction::commit_once`], used instead
-    /// of `commit`, settles this by a row that the transaction inserts. Without such a row, wait until a
-    /// replica is current again, and read from it whether the transaction was committed. Then decide
-    /// again, if making the change twice is harmless.
+    /// of `commit`, can settle this by a row that the transaction inserts with a uuid chosen by the
+    /// client. Without such a row, wait until a replica is current again, and read from it whether the
+    /// transaction was committed. Then decide again, if making the change twice is harmless.
     ///
     /// [`Transaction::commit_once`]: super::Transaction::commit_once
     Unknown,

@@ -132,8 +132,8 @@ impl<D: Database> Transaction<D> {
             let known = known.and_then(|table| table.columns.get(info.name));
             let omitted = match known.filter(|known| info.kind.accepts(&known.kind)) {
                 Some(known) => column.is_default(&known.kind),
-                // The server lacks the column, so replicas read it as the struct's default; or no schema
-                // is known.
+                // The server lacks the column or gives it another type, so replicas read it as the
+                // struct's default; or no schema is known.
                 None => nothing
                     .get_or_insert_with(T::default)
                     .column(index)

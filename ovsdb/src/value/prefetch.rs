@@ -9,7 +9,7 @@ use std::any::Any;
 
 use super::{Atomic, ColumnValue, Datum, Map, Set, Str};
 
-/// How many elements are read. Changes rarely touch later ones.
+/// At most how many elements of a value are read. A change reads the later ones without prefetching.
 const MOST_READ: usize = 8;
 
 /// The supertrait of [`ColumnValue`](super::ColumnValue). Other crates cannot name it.

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
-/// The `real` atom: a double that can be compared and hashed, so that rows can be.
+/// The `real` atom: a double that can be compared and hashed, so that columns can be.
 ///
 /// The order is [`f64::total_cmp`], except that both zeroes are the same value.
 ///

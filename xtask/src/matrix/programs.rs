@@ -53,7 +53,7 @@ impl Programs {
     /// Writes the scripts of a release whose packages are in `root` of this folder.
     ///
     /// # Errors
-    /// When a program is missing, or would use the machine's libraries.
+    /// When a program that every run uses or the loader is missing, or a program would use the machine's libraries.
     pub(super) fn of(release: &str, folder: &Path) -> Result<Self> {
         let this = Self {
             release: release.to_owned(),
@@ -185,7 +185,7 @@ impl Programs {
     /// The versions of the programs that are found with the variables.
     ///
     /// # Errors
-    /// When a program prints no version, or programs that belong together have different versions.
+    /// When a program cannot be run or prints no version, or programs that belong together have different versions.
     pub(super) fn versions(&self) -> Result<Versions> {
         let ask = |program: &str, arguments: &[&str]| -> Result<String> {
             let mut command = Command::new(program);

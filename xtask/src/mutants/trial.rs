@@ -207,8 +207,8 @@ pub(crate) fn trial(
     Ok(Outcome::Survived)
 }
 
-/// The order in which the tests run: a few quick ones of each program first, then the others. Among the
-/// tests of a program, those that reach few other mutants come first.
+/// The order in which the tests run: a few quick ones of each test program and the runs of the simulation first,
+/// then the others. Among the tests of a program, those that reach few other mutants come first.
 fn groups<'a>(reaching: &[&'a Test], finders: &Finders) -> Vec<Group<'a>> {
     let mut of_program: BTreeMap<(bool, &Path), Vec<&Test>> = BTreeMap::new();
     for test in reaching {

@@ -20,7 +20,7 @@ pub(crate) struct NorthboundDatabase {
     /// The northbound database's servers: `unix:PATH`, `tcp:HOST:PORT` or `ssl:HOST:PORT`,
     /// separated by commas; or `memory:`, or `file:PATH`
     ///
-    /// `memory:` is an empty database within this program, which ends with it. `file:PATH` is a
+    /// `memory:` is an empty database within this program, lost when the program ends. `file:PATH` is a
     /// database file, which this program serves to itself; it is created if it does not exist.
     ///
     /// The default is that of ovn-nbctl: --db in the environment variable OVN_NBCTL_OPTIONS,
@@ -39,7 +39,7 @@ pub(crate) struct SouthboundDatabase {
     /// The southbound database's servers. When the time for --wait hypervisors is over, the program
     /// reads from them which chassis are late
     ///
-    /// The default is that of ovn-sbctl: the variable OVN_SB_DB, otherwise
+    /// The default is the variable OVN_SB_DB, otherwise
     /// unix:$OVN_RUNDIR/ovnsb_db.sock. The key and the certificates are those for --nb.
     #[arg(long = "sb", value_name = "REMOTES", help_heading = HEADING)]
     southbound: Option<String>,

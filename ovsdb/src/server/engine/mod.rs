@@ -78,7 +78,8 @@ pub(crate) struct Proposal {
     replacements: Vec<Replacement>,
     /// Whether the reply must wait until the commit is on disk.
     pub(crate) durable: bool,
-    /// Whether an operation may change something, even if none did.
+    /// Whether it has an operation other than `select`, `wait`, `abort`, `comment` and `assert`, even if
+    /// that changed nothing.
     pub(crate) writes: bool,
 }
 

@@ -137,7 +137,7 @@ impl<'a> Members<'a> {
         Ok(())
     }
 
-    /// Records an error of the operation, unless one was recorded before.
+    /// Records an error of the object, unless one was recorded before.
     pub(crate) fn fail(&mut self, details: impl std::fmt::Display) {
         if self.error.is_none() {
             let details = format!("Parsing {} failed: {details}", self.what);
@@ -169,7 +169,7 @@ impl<'a> Members<'a> {
         self.error.clone().map_or(Ok(()), Err)
     }
 
-    /// The first error of the whole operation. Unknown members are errors too.
+    /// The first error of the whole object. Unknown members are errors too.
     pub(crate) fn finish(mut self) -> Result<(), OvsdbError> {
         let mut unused = self.members.iter().filter(|member| !member.2);
         if let Some((name, ..)) = unused.next() {
@@ -185,7 +185,7 @@ impl<'a> Members<'a> {
         self.check()
     }
 
-    /// The text of the whole operation.
+    /// The text of the whole object.
     pub(crate) const fn text(&self) -> &'a str {
         self.raw.text
     }

@@ -8,7 +8,7 @@ use crate::value::{Atom, Uuid};
 
 /// A row: its uuid, its version, and the columns that differ from their defaults.
 ///
-/// Most columns of most rows have the default, which updates omit too. So a row stores a short sorted
+/// Most columns of most rows have the default, which `update2` and `update3` omit too. So a row stores a short sorted
 /// list instead of a value for each column.
 #[derive(Debug, Clone)]
 pub(crate) struct Row {

@@ -82,7 +82,7 @@ pub(super) struct Transaction<'a> {
     pub(super) timeout: Option<Duration>,
     /// Whether the reply must wait for the disk.
     pub(super) durable: bool,
-    /// Whether an operation may change something.
+    /// Whether an operation other than `select`, `wait`, `abort`, `comment` and `assert` was executed.
     pub(super) writes: bool,
     pub(super) comments: Vec<String>,
 }

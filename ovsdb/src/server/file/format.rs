@@ -222,7 +222,7 @@ mod tests {
             let next = Records::new(file.as_bytes()).next();
             assert_eq!(next, Err(Damage::Header), "{line}");
         }
-        // Without a line break, it may be the beginning of a first line, unless it is too long for one.
+        // A file without a line break may be the beginning of a first line, unless it is too long for one.
         for (length, damage) in [
             (LONGEST_LINE - 1, Damage::Truncated),
             (LONGEST_LINE, Damage::Header),

@@ -310,7 +310,7 @@ pub(super) fn create_new(path: &Path, contents: &[u8]) -> io::Result<()> {
     written
 }
 
-/// The error for a transaction that could not be written.
+/// The error for a transaction or a conversion that could not be written.
 fn failed(path: &Path, error: &impl ToString) -> OvsdbError {
     OvsdbError {
         details: Some(format!("{}: {}", path.display(), error.to_string()).into()),
@@ -484,7 +484,7 @@ mod tests {
         let opened = create(&path, SCHEMA, 1).expect("a file");
         opened.journal.close();
         drop(opened.lock);
-        // Another server opens the file now.
+        // Another server may open the file now.
         assert!(opened.journal.begin_compaction().is_err());
         assert_eq!(fs::read_dir(&folder).expect("a folder").count(), 2);
     }

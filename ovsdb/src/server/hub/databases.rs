@@ -363,7 +363,7 @@ impl Hub {
     /// Converts a database to another schema, as a `convert` request does.
     ///
     /// # Errors
-    /// When the database is the server's own or relayed; otherwise those of `Self::convert`.
+    /// Those of [`Server::convert`](crate::server::Server::convert).
     pub(crate) fn convert_now(
         &mut self,
         name: &str,

@@ -384,7 +384,7 @@ fn a_monitor_is_resumed_after_a_transaction_that_is_remembered() {
         let ((found, _), _) = resume(&mut test, "[[\"n\",\"==\",-1]]", &all[at]);
         assert_eq!(found, is_found, "transaction {at}");
     }
-    // A conversion begins a new history: earlier ids are not of the new content.
+    // A conversion begins a new history, so no monitor is resumed from an earlier transaction.
     test.hub
         .convert_now("D", SMALLER, test.now)
         .expect("a conversion");

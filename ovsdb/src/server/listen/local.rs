@@ -15,15 +15,16 @@ const READ: usize = 8 * 1024;
 /// About how many bytes are read before the received messages are handled.
 const MOST: usize = 64 * 1024;
 
-/// A connection on a unix socket. The runtime watches it for reading, and for writing only while it is
-/// full.
+/// A connection on a unix socket. The runtime watches it for reading; for writing only from the time
+/// it is full until everything was written.
 ///
 /// tokio's streams always watch both directions, and the kernel reports room for writing each time the
 /// client reads. With many monitoring clients, most wake-ups of the server would be for that.
 #[derive(Debug)]
 pub(crate) struct LocalStream {
     socket: AsyncFd<net::UnixStream>,
-    /// A duplicate of the socket, registered for writing, while there is no room to write.
+    /// A duplicate of the socket, registered for writing; kept from the time there is no room to write until
+    /// everything was written.
     full: Option<AsyncFd<net::UnixStream>>,
 }
 

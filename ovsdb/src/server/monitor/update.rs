@@ -226,8 +226,8 @@ fn write_whole(
     } else {
         "{\"insert\":{"
     });
-    // Both lists are sorted. Columns that the row does not store have their default, which these
-    // methods omit.
+    // Both lists are sorted. Columns that the row does not store have their default, which
+    // `monitor_cond` and `monitor_cond_since` omit.
     let mut is_first = true;
     let mut selected = table.columns.iter().peekable();
     for (id, cell) in row.cells() {

@@ -282,7 +282,7 @@ impl Machine {
         }
     }
 
-    /// Requests the schema again, since it has changed.
+    /// Requests the schema again, since it may have changed.
     fn request_schema(&mut self) {
         if let Some(serving) = self.phase.serving()
             && !serving.schema_requested

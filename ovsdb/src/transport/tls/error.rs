@@ -163,8 +163,8 @@ pub enum TlsError {
     Other(RustlsError),
 }
 
-/// Whether the server requested a client certificate, and got one; the meaning of its alerts
-/// depends on this.
+/// Whether the server requested a client certificate, and whether the client has one; the meaning of
+/// the server's alerts depends on this.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ClientCertificate {
     pub(super) requested: bool,
@@ -217,7 +217,7 @@ impl TlsError {
         match error {
             Bad::Expired | Bad::ExpiredContext { .. } => Self::Expired,
             Bad::NotValidYet | Bad::NotValidYetContext { .. } => Self::NotYetValid,
-            // A bad signature means that another authority with the same name issued the certificate.
+            // A bad signature usually means that another authority with the same name issued the certificate.
             Bad::UnknownIssuer | Bad::BadSignature => Self::UnknownIssuer,
             Bad::NotValidForNameContext {
                 expected,

@@ -145,7 +145,7 @@ impl<S: Configure> Reloading<S> {
         })
     }
 
-    /// Whether the files differ from what was read last, or cannot be read.
+    /// Whether the files differ from those in use, or cannot be read.
     pub(super) fn files_changed(&self) -> bool {
         self.settings.sources().read().map_or(true, |contents| {
             let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);

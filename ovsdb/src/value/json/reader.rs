@@ -56,7 +56,8 @@ pub struct Reader<'a> {
     /// Whether a container was just entered, so that no comma comes before its next element.
     fresh: bool,
     repeats: Option<&'a mut Repeats>,
-    /// The expected number of elements of the next collection: the number that the last one had.
+    /// The expected number of elements of the next collection. The fast path sets it to the length of
+    /// each list that is not empty.
     pub(crate) elements: usize,
 }
 
