@@ -103,7 +103,7 @@ mod faults {
         BackoffKept: "a connection that served does not end the backoff",
         AttemptUnlimited: "an attempt to connect has no time limit",
         NameNotCompared: "a server's certificate is accepted whatever host it is for",
-        TlsErrorLost: "every TLS failure is reported as a closed connection",
+        TlsErrorLost: "every failed TLS handshake is reported as a closed connection",
         RemotesKept: "the connection to a remote that was taken from the list is kept",
         CloseForgetsCalls: "a client that is closed does not wait for replies",
         LateCountsAsSent: "a transaction that a closed client did not send counts as sent",

@@ -52,7 +52,8 @@ pub enum Freshness {
     /// several connections in a row. The replica has not been current since this time.
     /// [`Cache::monitor_error`](crate::Cache::monitor_error) tells why.
     RefusedSince(Instant),
-    /// The client was closed: the replica will not change any more.
+    /// The client was closed, lost its runtime, or decoding a message for the cache panicked: the replica will not
+    /// change any more.
     Ended,
 }
 
@@ -62,7 +63,7 @@ impl fmt::Display for Freshness {
             Self::Current => "the cache follows the server",
             Self::StaleSince(_) => "the cache does not follow the server now",
             Self::RefusedSince(_) => "the cache cannot follow the server",
-            Self::Ended => "the cache has ended because its client was closed",
+            Self::Ended => "the cache has ended: its client was closed, or decoding a message panicked",
         })
     }
 }

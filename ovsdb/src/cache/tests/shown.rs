@@ -69,7 +69,7 @@ fn freshness_is_put_into_words() {
         ),
         (
             Freshness::Ended,
-            "the cache has ended because its client was closed",
+            "the cache has ended: its client was closed, or decoding a message panicked",
         ),
     ] {
         assert_eq!(freshness.to_string(), words);
