@@ -63,7 +63,9 @@ impl fmt::Display for Freshness {
             Self::Current => "the cache follows the server",
             Self::StaleSince(_) => "the cache does not follow the server now",
             Self::RefusedSince(_) => "the cache cannot follow the server",
-            Self::Ended => "the cache has ended: its client was closed, or decoding a message panicked",
+            Self::Ended => {
+                "the cache has ended: its client was closed, or decoding a message panicked"
+            }
         })
     }
 }
