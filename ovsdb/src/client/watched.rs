@@ -1,9 +1,6 @@
 //! A value that the session changes and users watch.
 
 use std::fmt;
-use std::future::Future as _;
-use std::pin::pin;
-use std::task::{Context, Poll, Waker};
 
 use tokio::sync::watch;
 
@@ -72,14 +69,8 @@ impl<T: Clone> Watched<T> {
     /// Whether [`changed`](Self::changed) has a value to return at once.
     #[must_use]
     pub fn has_changed(&self) -> bool {
-        self.values.has_changed().unwrap_or_else(|_| {
-            // The client has ended. `changed` still returns its last value to a handle that has not
-            // seen it.
-            let mut values = self.values.clone();
-            let changed = pin!(tokio::task::unconstrained(values.changed()));
-            let polled = changed.poll(&mut Context::from_waker(Waker::noop()));
-            matches!(polled, Poll::Ready(Ok(())))
-        })
+        // The receiver's own method of this name fails once the client has ended.
+        self.values.borrow().has_changed()
     }
 
     /// Waits for a value newer than the last one that this handle has waited for, or than the one at
@@ -89,17 +80,15 @@ impl<T: Clone> Watched<T> {
     /// When the client or the cache has ended, and there is no newer value.
     pub async fn changed(&mut self) -> Result<T, Disconnected> {
         let end = (self.end)(&self.values.borrow());
-        let Some(end) = end else {
-            return match self.values.changed().await {
-                Ok(()) => Ok(self.values.borrow_and_update().clone()),
-                Err(_) => Err(gone()),
-            };
-        };
-        // No value follows, and handles of the client keep the channel open: do not wait.
-        let unseen = pin!(self.values.changed()).poll(&mut Context::from_waker(Waker::noop()));
-        match unseen {
-            Poll::Ready(Ok(())) => Ok(self.values.borrow_and_update().clone()),
-            _ => Err(end),
+        if let Some(end) = end
+            && !self.has_changed()
+        {
+            // No value follows, and handles of the client keep the channel open: do not wait.
+            return Err(end);
+        }
+        match self.values.changed().await {
+            Ok(()) => Ok(self.values.borrow_and_update().clone()),
+            Err(_) => Err(gone()),
         }
     }
 
