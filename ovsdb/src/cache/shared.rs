@@ -137,8 +137,7 @@ impl Shared {
             return;
         }
         let mut wakers = Vec::new();
-        let streams = subscriptions.iter_mut();
-        streams.for_each(|streams| {
+        if let Some(streams) = &mut *subscriptions {
             streams.retain(|subscription| match subscription.upgrade() {
                 Some(subscription) => {
                     wakers.extend(subscription.push(&before, step));
@@ -146,7 +145,7 @@ impl Shared {
                 }
                 None => false,
             });
-        });
+        }
         drop(subscriptions);
         wakers.into_iter().for_each(Waker::wake);
     }
