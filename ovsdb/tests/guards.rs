@@ -664,3 +664,32 @@ async fn work(
         race.done[number].store(round + 1, Ordering::SeqCst);
     }
 }
+
+#[tokio::test]
+async fn a_condition_on_reals_guards_the_rows_that_it_finds() {
+    let server = inventory_server();
+    let client: Client<Database> = connect(&server).await;
+    let mut txn = client.transaction();
+    // The server stores more digits than it sends.
+    txn.insert(Item {
+        ratio: (1.0 / 3.0).into(),
+        ..item("a", 1)
+    });
+    txn.commit().await.expect("a commit");
+    let cache = client.cache().all_tables().start().await;
+    let cache = cache.expect("a cache");
+    let view = cache.snapshot();
+    let ratio = view.get_by(Item::NAME, "a").expect("a row").ratio;
+    let ensure = |total| {
+        let mut txn = client.transaction_on(&cache);
+        txn.ensure_where(Item::RATIO.eq(ratio), |item| item.total = total);
+        txn
+    };
+    ensure(2).commit().await.expect("nothing has changed");
+    let outdated = ensure(3);
+    let mut txn = client.transaction();
+    txn.update(Item::NAME.eq("a")).set(Item::WEIGHT, Some(3));
+    txn.commit().await.expect("a commit");
+    let error = outdated.commit().await.expect_err("another weight");
+    assert_eq!(error.retry(), Retry::Again, "{error}");
+}

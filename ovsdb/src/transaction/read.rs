@@ -402,9 +402,8 @@ impl<D: Database> Transaction<D> {
             });
         };
         match (condition, guard) {
-            (Some(condition), Guard::Key) => {
-                let is_exact = condition.is_exact();
-                read_key(condition, found, is_exact);
+            (Some(condition), Guard::Key) if condition.is_exact() => {
+                read_key(condition, found, true);
             }
             (Some(condition), Guard::None) => read_key(condition, found, false),
             (Some(condition), Guard::KeyOfRow) => {
