@@ -30,7 +30,7 @@
 //!
 //! | setting | what it does |
 //! |---|---|
-//! | [`leader_only(true)`](ClientBuilder::leader_only) | uses the leader only: followers may lag behind it |
+//! | [`leader_only(true)`](ClientBuilder::leader_only) | uses the leader only: the rows of followers may be older |
 //! | [`remote_order`](ClientBuilder::remote_order) | shuffles the remotes (the default, which spreads clients) or tries them as given |
 //! | [`cluster_id`](ClientBuilder::cluster_id) | refuses servers of any other cluster |
 //!

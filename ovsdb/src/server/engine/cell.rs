@@ -64,7 +64,7 @@ impl Cell {
         }
     }
 
-    /// Whether a set contains this atom, or a map has it as a key.
+    /// Whether this atom is an element of the set, or a key of the map.
     fn contains(&self, atom: &Atom) -> bool {
         match self {
             Self::One(one) => one == atom,

@@ -166,7 +166,7 @@ pub(crate) struct Compaction {
 impl Drop for Compaction {
     fn drop(&mut self) {
         let mut state = self.journal.state();
-        // After success the file was renamed. After a failure, leave no incomplete file behind.
+        // After success the file was renamed. After a failure, remove the incomplete file.
         let _ = fs::remove_file(&self.new);
         state.compaction = None;
     }
