@@ -1,5 +1,5 @@
-//! The initial reply of 10,000 ports: finding its end, decoding it into rows, and, for comparison,
-//! the time in which serde_json parses and discards the same bytes.
+//! The initial reply of 10,000 ports: finding its end, parsing its envelope, decoding it into rows, and,
+//! for comparison, the time in which serde_json parses and discards the same bytes.
 #![allow(missing_docs, reason = "criterion generates a function")]
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};

@@ -16,8 +16,8 @@ use ovsdb_benches::{Northbound, port_uuid};
 const PORTS: usize = 100_000;
 const ROWS: usize = 100;
 
-/// The cases: a name, every how many updates a reader takes a snapshot, and for how many updates it holds
-/// the snapshot.
+/// The cases: a name, the interval at which a reader takes snapshots, and the time for which it holds each,
+/// both counted in updates.
 const READERS: [(&str, u64, u64); 3] = [
     ("a reader is one behind", 1, 1),
     ("a reader is six behind", 1, 6),

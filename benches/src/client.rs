@@ -28,8 +28,8 @@ impl Kind {
     }
 
     /// The command that starts the client: this program with `--follow`, or one of these two programs,
-    /// whose sources are in the folder `peers`. Builds the C programs, and before them their library unless
-    /// it was built earlier.
+    /// whose sources are in the folder `peers`. For [`CIdl`](Self::CIdl), builds the C programs, and before
+    /// them their library unless it was built earlier.
     ///
     /// # Errors
     /// When the C programs cannot be built, or the path of this program cannot be determined.

@@ -22,7 +22,7 @@ impl Connection {
     /// Connects.
     ///
     /// # Errors
-    /// When no server listens on the socket.
+    /// When the socket cannot be connected to, for instance because no server listens on it.
     pub fn new(socket: &Path) -> Result<Self> {
         Ok(Self {
             stream: UnixStream::connect(socket)?,

@@ -64,7 +64,7 @@ impl Northbound {
     /// The reply with all rows, as a client receives it.
     ///
     /// # Errors
-    /// When the connection fails, or the server refuses the request.
+    /// When the connection fails, a message is malformed, or the server refuses the request.
     pub fn initial_reply(&self) -> Result<String> {
         Connection::new(&self.socket())?.call("monitor_cond_since", &self.monitor_params())
     }

@@ -1,5 +1,5 @@
-//! Keeps an entry in a node's `ovn-bridge-mappings` until it is interrupted, even while others edit the
-//! mappings.
+//! Keeps an entry in a node's `ovn-bridge-mappings` until it is interrupted, even while other clients edit
+//! the mappings.
 //!
 //!     cargo run -p ovsdb-examples --example bridge_mappings -- \
 //!         unix:/var/run/openvswitch/db.sock physnet br-out

@@ -9,11 +9,12 @@ use crate::addresses::{Family, bits, nth};
 use crate::ranges::Ranges;
 use crate::subnets::ClusterSubnet;
 
-/// The most bits of a subnet's index; subnets of a range with a larger index are not used.
+/// The most bits of a subnet's index. Subnets of a range whose index needs more bits are not used.
 const MAX_INDEX_BITS: u32 = 24;
 
 /// The subnet with this index in a range, by OVN-Kubernetes' rule: a plain shift, except that
-/// - an IPv4 subnet field that crosses a byte is rotated, so that the low byte's bits vary last;
+/// - an IPv4 subnet field that begins inside a byte and extends into the next higher one is rotated, so
+///   that its bits in the low byte vary last;
 /// - an IPv6 range with 16 or more subnet bits skips each index whose low 16 bits are all 0.
 ///
 /// `None` for an index that has no subnet; [`subnet_count`] tells where indexes end.

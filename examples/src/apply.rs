@@ -141,8 +141,8 @@ pub struct Planned {
 }
 
 /// Plans the steps that bring the database to the state that the cluster requests. Subnets and
-/// addresses are assigned as in `granted`, or else as in the database; otherwise the next free ones are
-/// assigned.
+/// addresses that the cluster does not request are assigned as in `granted`, or else as in the
+/// database; otherwise the next free ones are assigned.
 ///
 /// # Errors
 /// When the command line is wrong, or the rows cannot be made as requested.
@@ -256,8 +256,9 @@ pub struct Done {
 /// [`Steps::commit`].
 ///
 /// # Errors
-/// When the command line is wrong (nothing was written then), the rows cannot be made as requested, or
-/// a step fails.
+/// When the command line is wrong (nothing was written then), or the rows cannot be made as requested.
+/// When a step fails and [must not be retried](Retry::Never). When it may be retried: after the fifth
+/// attempt, or if the replica is not current within 60 s after a failed attempt.
 pub async fn apply(
     northbound: &Northbound,
     cluster: &Cluster,

@@ -68,7 +68,8 @@ impl Connection {
     /// Connects a client.
     ///
     /// # Errors
-    /// When a remote is malformed, none can be used, or the server does not have the database.
+    /// When a remote is malformed or none is given, an `ssl:` remote has no TLS configuration, or no remote
+    /// can be used, for instance because no server has the database.
     pub async fn connect<D: Database>(self) -> Result<Client<D>, Error> {
         self.client().connect().await
     }

@@ -96,8 +96,8 @@ impl Controller {
     /// because each server of a cluster has its own locks.
     ///
     /// # Errors
-    /// When the server refuses the lock or does not answer in time (also when there is no connection), or the
-    /// client is closed.
+    /// When the server refuses the lock, its reply is malformed, it does not answer in time (also when there is
+    /// no connection), or the client is closed.
     pub async fn start(
         northbound: Northbound,
         manifests: Watched,

@@ -50,8 +50,9 @@ impl Northbound {
     /// Connects, and waits until the replica is complete.
     ///
     /// # Errors
-    /// When a remote is malformed, none can be used (for instance because no server has a northbound
-    /// database), or the replica cannot be started: see [`CacheBuilder::start`](ovsdb::CacheBuilder::start).
+    /// When a remote is malformed or none is given, an `ssl:` remote has no TLS configuration, no remote can
+    /// be used (for instance because no server has a northbound database), or the replica cannot be
+    /// started: see [`CacheBuilder::start`](ovsdb::CacheBuilder::start).
     pub async fn connect(connection: impl Into<Connection>) -> Result<Self, Error> {
         let connection = connection.into();
         let server = connection.server().cloned();
@@ -61,8 +62,8 @@ impl Northbound {
     /// Like [`connect`](Self::connect), but waits if no server can be used yet.
     ///
     /// # Errors
-    /// When a remote is malformed, an `ssl:` remote has no TLS configuration, or the replica cannot be
-    /// started: see [`CacheBuilder::start`](ovsdb::CacheBuilder::start).
+    /// When a remote is malformed or none is given, an `ssl:` remote has no TLS configuration, or the replica
+    /// cannot be started: see [`CacheBuilder::start`](ovsdb::CacheBuilder::start).
     pub async fn connect_waiting(connection: impl Into<Connection>) -> Result<Self, Error> {
         let connection = connection.into();
         let server = connection.server().cloned();

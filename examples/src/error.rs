@@ -148,7 +148,7 @@ pub enum Reason {
     /// Kubernetes does not allow this name.
     #[error("{0:?} is not a name of lower-case letters, digits, `-` and `.`")]
     BadName(String),
-    /// A pod requests a network that no NAD describes.
+    /// A pod or a policy refers to a NAD that is not among the manifests.
     #[error("the NetworkAttachmentDefinition {0} is not among the manifests")]
     UnknownNad(String),
     /// A policy selects pods on a network that assigns no addresses.

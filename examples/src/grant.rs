@@ -88,7 +88,7 @@ impl Route {
         let field = route.member("dest")?;
         let dest: IpNet = field.required("a network such as 10.1.0.0/16")?;
         if dest.addr().is_unspecified() {
-            return Err(field.wrong(format!("a route to {dest} must be a gateway")));
+            return Err(field.wrong(format!("a route to {dest} must be given in gateway_ips")));
         }
         let field = route.member("nextHop")?;
         let next_hop: Option<IpAddr> = field.parsed("an address")?;
@@ -270,7 +270,7 @@ mod tests {
             ),
             (
                 json!({"mac_address": mac, "routes": [{"dest": "0.0.0.0/0", "nextHop": "10.0.0.1"}]}),
-                ".routes[0].dest: a route to 0.0.0.0/0 must be a gateway",
+                ".routes[0].dest: a route to 0.0.0.0/0 must be given in gateway_ips",
             ),
             (
                 json!({"mac_address": mac, "routes": [{"dest": "10.0.0.0/8", "nextHop": "fd00::1"}]}),

@@ -21,7 +21,7 @@ impl NetworkNames {
         }
     }
 
-    /// The prefix of the names of the network's rows.
+    /// The prefix of the names of the network's router, switches and localnet port.
     #[must_use]
     pub fn prefix(&self) -> &str {
         &self.prefix

@@ -360,7 +360,7 @@ fn apply_waits_for_the_flows_and_names_the_chassis_that_is_late() {
     let flows = ovn.flows();
     assert!(flows.contains("0a:58:0a:01:00:01"), "{flows}");
 
-    // Nothing is written, but the chassis is still asked.
+    // No row has to change, but the program still waits for the chassis.
     ovn.controller.signal("-STOP");
     let late = apply(southbound, &["--wait=hypervisors", "--timeout=3"]);
     assert_eq!((late.status, &*late.out), (Some(1), "nothing to do\n"));

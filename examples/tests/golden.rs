@@ -157,7 +157,7 @@ fn compare_row(
     row: &Map<String, Value>,
     wrong: &mut Vec<String>,
 ) {
-    // The rows were printed before all pods existed, and show only some of the ports.
+    // Rows of earlier stages than `pods` were printed before all pods existed, and show only some ports.
     let early = !matches!(wanted["_stage"].as_str(), None | Some("pods"));
     let columns = &database.schema.tables[table].columns;
     for (column, value) in wanted.as_object().expect("a row") {

@@ -151,7 +151,7 @@ async fn databases_tables_and_rows_are_listed() {
             "{condition}: {rows}"
         );
     }
-    // All columns, in their shapes.
+    // Without --columns, all columns are printed: maps as objects, sets as arrays.
     let rows = document(inspect(
         &server,
         &["OVN_Northbound", "Logical_Switch", "--json"],

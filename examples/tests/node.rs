@@ -1,4 +1,5 @@
-//! The node side, on a real ovsdb-server with the schema of Open vSwitch 3.1 and the bundled one.
+//! The node side, on private servers with the schema of Open vSwitch 3.1; one test also uses the bundled
+//! schema.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::process::{Command, Output};

@@ -138,7 +138,7 @@ fn a_file_that_is_not_text_is_reported_with_the_byte() {
     assert_eq!(run.err, told);
 }
 
-/// `check` finds without a database what `plan` finds with one.
+/// `check` finds without a database what `plan` finds with an empty one.
 #[test]
 fn check_finds_what_plan_finds() {
     let server = server("bundled");

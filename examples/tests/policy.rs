@@ -1,4 +1,4 @@
-//! MultiNetworkPolicies on real servers.
+//! MultiNetworkPolicies on private servers.
 
 mod support;
 

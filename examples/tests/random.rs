@@ -1,5 +1,5 @@
-//! Random clusters, one after the other on one database: a single `apply` brings it to each, whatever
-//! it contained before.
+//! Random clusters, one after the other on one database: a single `apply` brings the database to the
+//! state that a cluster requests, whatever it contained before.
 
 use std::collections::BTreeSet;
 

@@ -17,7 +17,7 @@ use support::{everything, manifest, names, nbctl, row, rows, server};
 /// The time limit for everything: long, because machines can be slow.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// A running controller, with a folder of manifests.
+/// A running controller, and the file of its log.
 struct Controller {
     process: Child,
     log: PathBuf,

@@ -59,7 +59,7 @@ fn missing_databases_are_created_and_existing_ones_are_kept() {
         assert!(server.end(signal).success());
         assert!(!path.join("db.sock").exists());
     }
-    // The files are those of ovsdb-server.
+    // The files have the format of ovsdb-server.
     let output = run(path, "ovsdb-tool", &["query", &nb, r#"["OVN_Northbound",{"op":"select","table":"Logical_Switch","where":[],"columns":["name"]}]"#]).succeeded();
     for name in ["sw0", "sw1", "sw2"] {
         assert!(output.contains(name), "{output}");

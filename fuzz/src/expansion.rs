@@ -11,7 +11,7 @@ use crate::schema_macro;
 /// The text may have the macro's arguments before the schema, on a line of their own.
 ///
 /// # Panics
-/// When the macro panics, or generates something else than Rust.
+/// When the macro panics, generates something else than Rust, or reports an error without a text.
 pub fn expansion(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;

@@ -16,7 +16,8 @@ use ovsdb::{AnyDatabase, ErrorChain, IntoRemotes as _, Remote, parse_remotes};
 /// tables that pass the client's check have the right types for the server too.
 ///
 /// # Panics
-/// When that does not hold.
+/// When that does not hold, the lenient parser reads a valid schema differently, or the server cannot convert a
+/// database to its own schema.
 pub fn schemas(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
@@ -79,7 +80,7 @@ fn agree(schema: &DatabaseSchema, server: &Server, write: impl Fn(&mut Transacti
 /// A text is a remote or an error. A remote that is written and parsed again stays the same.
 ///
 /// # Panics
-/// When it does not.
+/// When a remote does not stay the same, or an error names a text that is not in the input.
 pub fn remotes(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;

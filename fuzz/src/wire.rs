@@ -25,7 +25,8 @@ const LIMITS: Limits = Limits::new().message_bytes(4096).depth(24);
 /// The first byte is the number of read lengths that follow; the rest is the stream.
 ///
 /// # Panics
-/// When it is not split in the same way.
+/// When it is split differently, a message is neither an object nor an array, or the framer fails at the end for
+/// another reason than a truncated message.
 pub fn framing(data: &[u8]) {
     let Some((&count, rest)) = data.split_first() else {
         return;
@@ -110,7 +111,7 @@ fn found(stream: &[u8]) -> Frames {
 /// Any text is a message or an error, and a message that is parsed and written again stays the same.
 ///
 /// # Panics
-/// When it does not.
+/// When it does not, or the lenient parser reads a valid schema differently.
 pub fn message(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;

@@ -2,8 +2,8 @@
 //!
 //! The macro sees only tokens. It rejects names that the schema does not have, and types whose names
 //! show that they cannot hold the column. The rest is left to the compiler: the macro writes
-//! constants whose evaluation fails if a field's type, after aliases are resolved, has another shape
-//! than its column, refers to another table or is the enum of another column.
+//! constants whose evaluation fails if a field's type, after aliases are resolved, has a shape that cannot
+//! hold its column, refers to another table or is the enum of another column.
 
 use std::collections::BTreeMap;
 

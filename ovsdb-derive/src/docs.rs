@@ -134,7 +134,7 @@ fn default_atom(base: &BaseType) -> Option<String> {
             min.is_none_or(|min| min <= 0.0) && max.is_none_or(|max| max >= 0.0)
         }
         Constraint::Length { min, .. } => min.is_none_or(|min| min == 0),
-        // The enum is not exhaustive: nothing is claimed of a constraint added later.
+        // The enum is not exhaustive. For a constraint added later, the documentation says that an insert must set it.
         _ => false,
     };
     allowed.then(|| literal(base, &value))

@@ -14,9 +14,9 @@
 //! - An index over two to six columns is a constant that joins the names of their constants
 //!   (`LOGICAL_PORT_AND_DST_IP`).
 //! - The enum of a string column has the name of the table's type, followed by the column's words (`AclAction`; for a
-//!   map followed by `Key` or `Value`). Its values' words are split where a character is neither letter
-//!   nor digit (`allow-related` is `AllowRelated`); a value whose first letter or digit is a digit gets a `V`
-//!   before it, one without letters and digits is `Empty`, and `unknown` and `self` are
+//!   map followed by `Key` or `Value`). Its values' words are split where a character is neither a letter
+//!   nor a digit of ASCII (`allow-related` is `AllowRelated`); a value whose first letter or digit is a digit gets a
+//!   `V` before it, one without letters and digits is `Empty`, and `unknown` and `self` are
 //!   `UnknownValue` and `SelfValue`. `Unknown(..)` holds any other value.
 //!
 //! The aliases of the library's types (`Client`, `Cache`, ...) do not come from the schema: an alias is omitted if a
@@ -128,10 +128,10 @@ pub fn schema(input: TokenStream) -> TokenStream {
 ///   and the fields' types are then checked against it. A [`Ref`] must be to a struct of the table that the
 ///   schema names (a [`Uuid`] may be any reference), and a generated enum must list the column's values (a
 ///   [`Str`] may be any of them).
-/// - `default`, optional: with `true`, the derive writes the struct's `Default`, which is what a
-///   server of that schema stores in the columns that an insert omits. The attribute is required where that
-///   differs from `#[derive(Default)]`, because a column has one element by default on the server and its
-///   field is empty. `false` says that the program writes its own `Default`.
+/// - `default`, optional: with `true`, which needs `schema`, the derive writes the struct's `Default`. It is what a
+///   server of that schema stores in the columns that an insert omits; required references stay unset. The attribute
+///   is required if a column has one element by default on the server, and its field is an `Option`, `Set` or `Map`,
+///   which `#[derive(Default)]` leaves empty. `false` says that the program writes its own `Default`.
 /// - `column`, on a field: the column's name, if it differs from the field's.
 /// - `constant`, on a field: the name of the column's handle, if it differs from the column's name in upper case.
 ///

@@ -128,7 +128,7 @@ fn find(schema: &DatabaseSchema, key: &LitStr) -> Result<Renamed> {
     ))
 }
 
-/// The strings that a column is limited to.
+/// The values that the schema lists for a column, as text.
 fn values(column: &ColumnSchema) -> Vec<String> {
     let of = |base: &BaseType| match &base.constraint {
         Constraint::Enum(values) => values.iter().map(ToString::to_string).collect(),

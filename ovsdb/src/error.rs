@@ -82,7 +82,8 @@ pub enum DisconnectReason {
     /// of a cache.
     #[error("the server stopped responding")]
     Silent,
-    /// The reply to a request did not come within its time limit; the connection may still work.
+    /// The reply to a request did not come within its time limit, or the replica that a transaction is to be
+    /// based on did not become current in time. The connection may still work.
     #[error("no reply received within the request's time limit")]
     TimedOut,
     /// The transaction was not sent, because the replica that it is based on is no longer current: for

@@ -96,22 +96,22 @@
 //! # Logs
 //!
 //! Logs are [`tracing`] events. Those of a client have the field `database`, and those about connecting
-//! also `remote`; those about TLS have the field `peer`. Errors are shown with all their causes, as
-//! [`ErrorChain`] does.
+//! also `remote`. Those about TLS have the field `peer` instead. Errors are shown with all their causes,
+//! as [`ErrorChain`] does.
 //!
 //! | level | what |
 //! |---|---|
 //! | `ERROR` | a closure of the program panicked, in the feed of a work queue or in a reconciler; a request of the session cannot be sent; a relay cannot apply what its source sent; a server of this library cannot write its file |
-//! | `WARN` | a connection that served is lost; no server can be used, once for each reason and then at growing intervals; an update does not fit, so all rows are fetched again; a cache is stale because its monitor cannot be started; the server's schema lacks compiled tables or columns, or has columns of other types; locks are used on a cluster without `leader_only`; certificates cannot be read again; a server replied to an unknown request; a key of a reconciler fails for the first, second, fourth, eighth time, and so on; the southbound database does not say which chassis are late; a server of this library cannot accept a connection, has too many clients, cannot compact its file, or cut off an incomplete record at the end of it |
+//! | `WARN` | a connection that served is lost; no server can be used, once for each of the first 16 reasons and then at growing intervals; an update does not fit, so all rows are fetched again; a cache is stale because its monitor cannot be started; the server's schema lacks tables or columns that the program uses, or has columns of other types; locks are used on a cluster without `leader_only`; certificates cannot be read again; a server replied to an unknown request; a key of a reconciler fails for the first, second, fourth, eighth time, and so on; the southbound database does not say which chassis are late; a server of this library cannot accept a connection, has too many clients, cannot compact its file, or cut off an incomplete record at the end of it |
 //! | `INFO` | connected; certificates were read again; the server's schema differs from the compiled one, but lacks nothing of it; a client's TLS handshake with a server of this library failed, or took too long |
-//! | `DEBUG` | every attempt to connect, and why it failed, or why the client waits for the server to become ready; transactions that are tried again; the other failures of a reconciler's key, and its recovery; the end of a session; requests of the session that the server refused, late replies and unknown notifications |
+//! | `DEBUG` | every attempt to connect, and why it failed, or why the client waits for the server to become ready; transactions whose closure is run again; the other failures of a reconciler's key, and its recovery; the end of a session; requests of the session that the server refused, late replies and unknown notifications |
 //! | `TRACE` | the target `ovsdb::wire`: every message that is sent or received |
 //!
 //! An event of `ovsdb::wire` has the fields `direction` (`sent` or `received`), `remote`,
-//! `database` and `size` (bytes); its message is the JSON text, cut to 4,096 bytes and followed by
-//! `...` where it is longer. Messages are logged before TLS encrypts them and after TLS has
-//! decrypted them. So the log never contains TLS keys, but it contains the secrets that rows hold.
-//! It costs nothing unless a subscriber enables it.
+//! `database` and `size` (bytes). Its message is the JSON text, with control characters escaped. A text
+//! longer than 4,096 bytes is cut to at most that length, and `...` follows. Messages are logged before
+//! TLS encrypts them and after TLS has decrypted them. So the log never contains TLS keys, but it
+//! contains the secrets that rows hold. It costs nothing unless a subscriber enables it.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 /// The examples of the README.

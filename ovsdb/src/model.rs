@@ -86,7 +86,8 @@ pub trait TableVisitor<D: Database> {
 /// take the value of an omitted column from the server's schema
 /// ([`Datum::default_of`](crate::value::Datum::default_of)), and use `Default` only for a column that
 /// the server lacks or gives another type. An insert omits a column with the server's default, or with
-/// its value in `Default` if the server lacks the column or gives it another type. Any other value is
+/// its value in `Default` if the server lacks the column or gives it another type, or if the server's
+/// schema is not known ([`Transaction::detached`](crate::Transaction::detached)). Any other value is
 /// sent; if the server's schema does not allow it, the commit returns an error instead.
 ///
 /// ```

@@ -22,8 +22,9 @@ use crate::transport::IntoRemotes;
 use crate::value::Str;
 
 impl Server {
-    /// A server that relays a database of other servers, the source. It answers reads and monitors itself,
-    /// and forwards to the source the transactions that write.
+    /// A server that relays a database of other servers, the source. It answers reads and monitors itself.
+    /// A transaction that writes is first tried here, without being committed, and forwarded to the source if
+    /// it does not fail.
     ///
     /// While the source cannot be reached, reads are answered from the last known rows, and
     /// transactions that write wait. After 30 seconds, `_Server` reports that the database is not
@@ -35,8 +36,8 @@ impl Server {
     /// copy only.
     ///
     /// Locks are local to this server. So is the `_version` of a row, as with ovsdb-server's relays: it
-    /// changes whenever the source's does, but to another value. So a `wait` that compares `_version`
-    /// fails at the source.
+    /// changes whenever the source's does, but to another value. So a transaction that writes fails at the
+    /// source if it asserts a lock, or waits until a row has a given `_version`.
     ///
     /// ```
     /// # #[cfg(feature = "nb")] #[tokio::main(flavor = "current_thread")]

@@ -63,7 +63,8 @@ pub struct Stats {
     pub committed: u64,
     /// Transactions that the server refused.
     pub refused: u64,
-    /// Transactions whose outcome remained unknown.
+    /// Transactions to which no reply came, or a malformed one, after they were or may have been sent. Those
+    /// whose outcome [`Client::apply`](crate::Client::apply) finds out later are counted too.
     pub unknown: u64,
     /// Requests of callers now in flight.
     pub in_flight: usize,
@@ -91,8 +92,8 @@ pub struct Stats {
 pub struct CacheStats {
     /// Rows now in all tables.
     pub rows: usize,
-    /// Server transactions that were applied. A reply with the initial rows counts as one. So does an
-    /// update in which the server coalesced several transactions.
+    /// Server transactions that were applied. A reply that starts or resumes the monitor counts as one. So
+    /// does an update in which the server coalesced several transactions.
     pub transactions: u64,
     /// The bytes of the applied rows and changes, as JSON on the wire.
     pub bytes: u64,

@@ -415,7 +415,7 @@ async fn a_change_without_inserts_is_decided_again_on_what_the_next_connection_s
     applied.await.expect("no panic").expect("a commit");
 }
 
-/// The peer closes each connection before it sends the rows.
+/// The peer closes the next eight connections before it sends the rows on them.
 #[tokio::test]
 async fn connections_that_are_lost_while_the_rows_are_fetched_do_not_end_apply() {
     let (_, peer, connection, applied) = first_try(RowIdentity::ClientChosen, |view, txn| {

@@ -1,4 +1,5 @@
-//! Clients of a cluster whose leader is killed, hands over, is stopped, or is isolated.
+//! Clients of a cluster whose leader is killed, transfers its leadership, or is stopped, and of which a member is
+//! expelled or loses the majority.
 
 mod support;
 

@@ -3,7 +3,7 @@
 //! server's.
 //!
 //! The compiled types are fixed, and the server's schema is random. Random rows and changes follow, and
-//! after each transaction replicas by all monitor methods are compared with a dump.
+//! after each transaction that the server accepts, replicas by all monitor methods are compared with a dump.
 
 mod support;
 
@@ -87,7 +87,7 @@ macro_rules! columns {
         #[ovsdb(database = Broad, table = "Shape")]
         struct Wide { $( $column: $wide, )* }
 
-        /// Equal to the server's table, or too narrow.
+        /// Columns whose names end in `_one` or `_some` may be too narrow for the server's values.
         #[derive(Debug, Clone, PartialEq, Default, ovsdb::Table)]
         #[ovsdb(database = Slim, table = "Shape")]
         struct Narrow { $( $column: $narrow, )* }
@@ -212,7 +212,7 @@ impl Chance {
         })
     }
 
-    /// A value with at least `least` elements, if there are that many.
+    /// A value with at least `least` elements; `None` if it needs a reference and no target exists.
     fn datum(&mut self, kind: &ColumnType, least: usize, targets: &[Uuid]) -> Option<Datum> {
         let most = match kind.max {
             Max::Limited(max) => max as usize,
@@ -355,7 +355,7 @@ fn insert(table: &str, row: Columns) -> Operation {
     }
 }
 
-/// All clients of one server.
+/// A server, its two clients, and their replicas.
 struct Observed {
     server: Server,
     client: Client<Broad>,
@@ -581,8 +581,8 @@ async fn replicas_of_columns_of_every_shape_are_as_a_dump() {
     );
 }
 
-/// The report names every column whose compiled type can hold values that the server's type cannot: the
-/// server's type is a scalar, or an optional value where the compiled type is a set.
+/// The report names every column whose server's type is a scalar, or an optional value where the compiled type is
+/// a set.
 fn check_skew(differences: &[Skew], schema: &DatabaseSchema) {
     let columns = &schema.tables["Shape"].columns;
     let expected = columns.iter().filter(|(name, column)| {

@@ -1,4 +1,5 @@
-//! Replays the corpus of each fuzz target, so that what a fuzzer once found stays fixed.
+//! Replays the corpus of each fuzz target except `manifests`, so that what a fuzzer once found stays fixed.
+//! `examples/tests/corpus.rs` replays that of `manifests`.
 
 #[path = "../../fuzz/src/differences.rs"]
 mod differences;

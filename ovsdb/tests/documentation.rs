@@ -1,4 +1,4 @@
-//! Every public type has an example in its documentation.
+//! Every public type is shown by an example, in its own documentation or in that of another item.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ const SHOWN_ELSEWHERE: &[&str] = &[
     "UpdateHeader", // UpdateHeader::parse
 ];
 
-/// Types that only generated code names.
+/// The file of the types that only generated code names.
 const HIDDEN: &str = "src/model/check.rs";
 
 fn sources(folder: &Path, files: &mut Vec<PathBuf>) {

@@ -6,7 +6,7 @@ use ovsdb::testing::Server;
 use ovsdb::{Client, Database as _, Row, Table};
 use support::connect;
 
-/// Tables, columns and values with the names of all keywords and of most items in the prelude.
+/// Tables, columns and values with the names of all keywords except `Self`, and of most items in the prelude.
 mod names {
     ovsdb::schema!("tests/files/names.ovsschema");
 }

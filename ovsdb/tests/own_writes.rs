@@ -214,7 +214,7 @@ async fn edits_of_one_row_merge() {
     txn.edit(c, |c| c.total = 4);
     let names: Vec<_> = txn.operations().iter().map(Operation::name).collect();
     assert_eq!(names, ["insert", "insert", "update", "mutate"]);
-    // An edit that undoes the previous one leaves nothing to change.
+    // An edit that undoes the previous ones leaves nothing to change.
     txn.edit(a, |a| {
         a.total = 1;
         a.tags.remove("z");

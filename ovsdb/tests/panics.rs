@@ -13,7 +13,7 @@ use support::{connect, inventory_server};
 
 static LAST: Mutex<Option<(String, u32)>> = Mutex::new(None);
 
-/// Checks that this panics, and that the panic points at this line.
+/// Checks that `mistake` panics, and that the panic points at the caller's line.
 #[track_caller]
 fn blames_its_line<R>(what: &str, mistake: impl FnOnce() -> R) {
     let line = Location::caller().line();

@@ -1,5 +1,5 @@
 //! When a commit resolves, every cache of its client shows it, even while monitors are being started
-//! again.
+//! again. The time limit, a lost connection, or closing the client ends the wait for a cache earlier.
 
 mod support;
 
@@ -20,7 +20,7 @@ const HANG: Duration = Duration::from_secs(60);
 
 // Real servers.
 
-/// The schema, and another one that differs only in its version.
+/// Another schema that differs only in its version, and the schema itself.
 fn schemas() -> [String; 2] {
     let newer = INVENTORY.replacen("\"1.2.3\"", "\"1.2.4\"", 1);
     assert_ne!(newer, INVENTORY);

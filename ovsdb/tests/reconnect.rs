@@ -131,7 +131,8 @@ async fn two_replicas_equal_the_server_after_a_reconnect() {
     }
 }
 
-/// Deletes 55 rows while the client is disconnected: exactly 55 deletions are delivered.
+/// Deletes 55 rows while the client is disconnected: exactly these deletions and those of the rows' parts are
+/// delivered.
 async fn deletions_are_delivered_alone(
     server: &impl Dumped,
     proxied: &str,

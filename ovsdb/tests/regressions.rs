@@ -363,7 +363,7 @@ async fn an_update_that_does_not_fit_is_never_ignored() {
         r#"{"Item":{"00000000-0000-0000-0000-000000000009":{"modify":{"name":"m"}}}}"#,
         r#"{"Item":{"00000000-0000-0000-0000-000000000009":{"delete":null}}}"#,
         r#"{"Item":{"00000000-0000-0000-0000-000000000001":{"insert":{"name":"m"}}}}"#,
-        // Another type, another column, another table.
+        // A value of another type, an unknown column, an unknown table, no uuid, and no object.
         r#"{"Item":{"00000000-0000-0000-0000-000000000001":{"modify":{"name":5}}}}"#,
         r#"{"Item":{"00000000-0000-0000-0000-000000000001":{"modify":{"nothing":5}}}}"#,
         r#"{"Nothing":{"00000000-0000-0000-0000-000000000001":{"delete":null}}}"#,
@@ -381,7 +381,7 @@ async fn an_update_that_does_not_fit_is_never_ignored() {
             .await;
         let cache = start.await.expect("no panic").expect("a cache");
 
-        // Half of the transaction would fit.
+        // If the update is of `Item`, one half of it would fit.
         let good = r#""00000000-0000-0000-0000-000000000002":{"insert":{"name":"half"}},"#;
         let update = update.replace(r#"{"Item":{"#, &format!(r#"{{"Item":{{{good}"#));
         let update = format!(r#"{{"id":null,"method":"update3","params":[1,"{zero}",{update}]}}"#);

@@ -164,7 +164,7 @@ async fn members_of_a_cluster_have_versions_of_their_own() {
         });
         let (_, outcome) = apply.await.expect("the versions are right");
         assert_eq!(outcome.results().len(), 1, "after one guard");
-        // The client continues on another member.
+        // If the client was connected to this member, it continues on another one.
         let _ = cluster.member_mut(number as usize).kill();
         cluster.restart(number as usize).expect("restarted");
         cache.current().await.expect("current");

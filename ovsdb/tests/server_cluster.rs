@@ -286,8 +286,8 @@ async fn a_client_of_the_leader_follows_it_and_resumes_its_monitors() {
     at(&client, &cluster, 1).await;
     insert(&client, "two", 2).await;
 
-    // The leader is killed after the commit and before the reply: the outcome is settled on another
-    // member.
+    // The leader commits, disconnects the client instead of replying, and is stopped: the outcome is settled on
+    // another member.
     let fault = TransactionFault::DisconnectAfter;
     let faults = cluster.members()[1].faults();
     faults.next_transaction(NAME, fault).expect("it");

@@ -33,7 +33,7 @@ const SCHEMA: &str = r#"{
                            "max": "unlimited"}}}},
     "Part": {"columns": {"size": {"type": "integer", "mutable": false}, "on": {"type": "boolean"}}}}}"#;
 
-/// The same schema with another column, and without one.
+/// A later version of the schema, in which `color` replaces `weight`.
 fn later_schema() -> String {
     SCHEMA
         .replace(
@@ -515,8 +515,8 @@ async fn a_table_with_more_columns_than_the_server_can_number_is_refused_everywh
     }
 }
 
-/// ovsdb-server accepts such a schema, and at its next start drops the first row and everything after
-/// it.
+/// ovsdb-server accepts a schema with an ephemeral column that must hold a reference, and at its next start drops
+/// the first row and everything after it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_file_is_created_for_a_schema_whose_rows_it_would_lose() {
     let optional = r#"{"name": "Files", "version": "1.0.0", "tables": {

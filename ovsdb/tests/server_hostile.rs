@@ -1,5 +1,5 @@
-//! Clients of the embedded server that send what no client should: each gets a typed error or is
-//! disconnected, and no other client notices.
+//! Clients of the embedded server that send what no client should: each gets a typed error, is
+//! disconnected, or is ignored, and no other client notices.
 
 #![cfg(feature = "server")]
 #![allow(clippy::unwrap_used, missing_docs)]

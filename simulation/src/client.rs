@@ -79,7 +79,7 @@ pub(crate) struct Agent {
     pub(crate) lock: RefCell<Option<ovsdb::Lock>>,
     /// Since when it has counted as connected although nothing can pass on any of its connections.
     pub(crate) dead_since: Cell<Option<u64>>,
-    /// When all its connections were first at members that have lost the others.
+    /// Since when all its connections have been at members that lost the others long ago.
     pub(crate) alone_since: Cell<Option<u64>>,
     /// How many caches are being started.
     starting: Cell<usize>,

@@ -200,7 +200,7 @@ fn watch(current: Weak<AtomicU64>) {
     });
 }
 
-/// Runs the seeds, and stops early once `most` of them have failed.
+/// Runs the seeds, and stops early once the number of failed seeds reaches `most`.
 fn search(fault: Option<Planted>, arguments: &Arguments, most: usize) -> Outcome {
     let threads = arguments
         .threads

@@ -204,7 +204,8 @@ impl Lineage {
         self.by_comment.get(comment).map_or(&[], Vec::as_slice)
     }
 
-    /// Which state a view shows, looking from `from` on; or how the view differs from the state that it names.
+    /// Which state a view shows, or how the view differs from the state that it names. If it names none, the search
+    /// begins `behind` states before `from`.
     /// When a condition changes and no row is added or removed, the server names no transaction. So a view
     /// that was `reselected` may show a later state than the one it names.
     pub(crate) fn place(

@@ -232,7 +232,7 @@ impl Replica {
         note!("{}: a batch leads to state {}", self.name, folded.place);
     }
 
-    /// The state that a view shows; checks that it is not older than `from`.
+    /// The state that a view shows; checks that it is at most `behind` states older than `from`.
     fn placed(
         &self,
         view: &Snapshot,

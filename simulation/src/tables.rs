@@ -1,4 +1,4 @@
-//! The database of the runs. Its second schema lacks the column `note`.
+//! The database of the runs. Its second schema lacks the column `note`, and has another column and another table.
 #![allow(missing_docs, unreachable_pub, reason = "generated")]
 
 ovsdb::schema!("world.ovsschema");

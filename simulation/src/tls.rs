@@ -1,6 +1,6 @@
 //! TLS between clients and servers, and what can be wrong with it. It is real TLS with the certificates in
-//! `simulation/certificates`. Its randomness does not come from the seed; runs stay the same because all
-//! messages have the same lengths.
+//! `simulation/certificates`. Its randomness does not come from the seed; runs stay the same because each
+//! message has the same length in every run.
 
 use std::cell::RefCell;
 use std::fmt;

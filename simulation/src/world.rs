@@ -491,7 +491,7 @@ impl World {
     }
 
     fn convert(self: &Rc<Self>, client: usize, second: bool) {
-        // As with ovsdb-server, a relay converts itself and not its source, and the two would stay different.
+        // The embedded server refuses to convert a relayed database.
         if self.servers.kind == Kind::Relay {
             return;
         }
@@ -717,8 +717,8 @@ impl World {
         Duration::from_millis(self.pace.delay * pieces)
     }
 
-    /// Cuts all connections after everything has been at rest for a while, and checks that clients are back at
-    /// once.
+    /// Cuts all connections after everything has been at rest for a while, and checks that clients, except those
+    /// of a relay, are back at once.
     async fn cut_all_at_rest(&self) {
         self.rest().await;
         if verdict::is_violated() {

@@ -24,8 +24,8 @@ pub(crate) fn compare(arguments: &Arguments) -> Result {
     compare_with(&arguments.baseline)
 }
 
-/// Compares the public items with those of the last release that this revision is based on. If there is none, or the
-/// sources are not in a git repository, it prints that and compares nothing.
+/// Compares the public items with those of the last release that this revision is based on. If there is none, or git
+/// cannot list the tags (as outside a repository), it prints that and compares nothing.
 ///
 /// # Errors
 /// As [`compare`].
@@ -42,7 +42,7 @@ pub(crate) fn compare_with_release() -> Result {
 /// The tag of the last release that this revision is based on.
 ///
 /// # Errors
-/// When there is none, or the sources are not in a git repository.
+/// When there is none, or git cannot list the tags, as outside a repository.
 pub(crate) fn last_release() -> Result<String> {
     let mut tags = command("git", &["tag", "--list", "v*", "--merged", "HEAD"]);
     let tags = output(tags.arg("--sort=-version:refname"))?;

@@ -21,7 +21,7 @@ const SHORT: u32 = 60;
 /// are processors.
 ///
 /// # Errors
-/// When cargo-fuzz or a target cannot be built, or a target finds an input that breaks it.
+/// When cargo-fuzz or a target cannot be built or run, or a target finds an input that breaks it.
 pub(crate) fn smoke(seconds: u32) -> Result {
     let cargo_fuzz = FUZZ.installed()?.to_string_lossy().into_owned();
     let mut targets = targets()?;

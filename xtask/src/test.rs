@@ -1,4 +1,4 @@
-//! `cargo xtask test`: every check that a change must pass, as in continuous integration.
+//! `cargo xtask test`: the checks that a change must pass, except the networks (`cargo xtask e2e`).
 
 use std::time::Instant;
 
@@ -41,9 +41,9 @@ enum Step {
     Api,
     /// The documentation builds without a warning, without features and with all
     Document,
-    /// Each fuzz target runs for a while, beginning with its corpus, and finds nothing
+    /// Each fuzz target (`manifests` only in long runs) runs for a while, beginning with its corpus, and finds nothing
     Fuzz,
-    /// 2,000 seeds of clients and servers on a simulated network violate no claim
+    /// clippy reports nothing for the simulation, and 2,000 seeds of clients and servers in it violate no claim
     Simulation,
     /// Every test and every example of the documentation passes, and every benchmark runs once
     Test,

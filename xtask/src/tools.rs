@@ -1,4 +1,4 @@
-//! The tools of other projects that the checks run. Each is pinned to one release, built from the package registry, and
+//! The tools of other projects that the tasks run. Each is pinned to one release, built from the package registry, and
 //! kept in `target/tools`.
 
 use std::path::PathBuf;

@@ -2,7 +2,8 @@
 //! single pods change while `multihoming run` keeps the database up to date.
 //!
 //! Each round has a private ovsdb-server and a folder with a file for each pod. The time of a
-//! change is from the moment when its file is in place until a client of the server sees the row.
+//! change begins just before its file is put in place, or its port is deleted, and ends when a client of
+//! the server sees the row.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,

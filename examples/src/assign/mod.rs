@@ -81,7 +81,8 @@ pub struct Assignment<'a> {
     pub network: usize,
     /// The nodes, of a layer3 network only.
     pub nodes: Vec<NodeGrant<'a>>,
-    /// The attachments of live pods, except those in `refused`.
+    /// The attachments of the live pods that were asked for, except those in `refused` and, on a layer3
+    /// network, those of pods whose node has no subnets.
     pub pods: Vec<PodGrant<'a>>,
     /// What could not be granted, and why.
     pub refused: Vec<InputError>,
@@ -113,7 +114,7 @@ impl Assignment<'_> {
 /// `known` has what was granted before. Nodes and ports that the cluster does not have keep their
 /// grants.
 ///
-/// A node or pod to which nothing can be granted is left out.
+/// A node or pod that cannot be granted everything that it needs is left out.
 ///
 /// # Errors
 /// When the command line requests a subnet that the network does not have or that another node has.

@@ -1,5 +1,5 @@
-//! The requests of the manifests and the command line, put together: networks, nodes, and pods with
-//! their attachments. Nothing here knows about databases.
+//! The requests of the manifests and the command line, put together: networks, nodes, pods with their
+//! attachments, namespaces, and policies. Nothing here knows about databases.
 
 mod nodes;
 mod reader;

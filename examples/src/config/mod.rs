@@ -198,8 +198,8 @@ type Result<T> = std::result::Result<T, ConfigError>;
 /// Parses the configuration of the NAD `nad` (`namespace/name`).
 ///
 /// # Errors
-/// When the text is not a JSON object, when its `type` or list of plug-ins is malformed, or when the
-/// configuration is for OVN-Kubernetes and wrong.
+/// When the text is neither blank nor a JSON object, when its `type` or list of plug-ins is malformed, or
+/// when the configuration is for OVN-Kubernetes and wrong.
 pub fn parse(nad: &str, text: &str, profile: Profile) -> Result<Parsed> {
     if text.trim().is_empty() {
         return Ok(Parsed::Skipped(Skipped::NoConfig));

@@ -1,7 +1,8 @@
 //! A document of a file: an object, or a list of objects, without the fields that are never read.
 //!
 //! Most of what a cluster reports about a pod is not used here. It is skipped while the file is parsed,
-//! so that memory is used only for what is kept.
+//! so that memory is used only for what is kept. Only a `spec` in front of its `kind` is read whole, and
+//! reduced afterwards.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -247,7 +248,7 @@ impl<'de> Parse<'de> for DocumentParser {
                 ("apiVersion" | "kind", _) => Keep::All,
                 ("metadata", _) => METADATA,
                 ("status", _) => Keep::Members(&[("phase", Keep::All)]),
-                // The kind may follow later.
+                // The kind may follow, so it is not known yet what of the `spec` is kept.
                 ("spec", None) => Keep::All,
                 ("spec", Some(kind)) => spec(kind).unwrap_or(Keep::Members(&[])),
                 ("items", _) => {

@@ -113,7 +113,7 @@ pub struct Manifests {
 impl Manifests {
     /// Reads files and folders as `kubectl -f` does: the `.yaml`, `.yml` and `.json` files of a
     /// folder in the order of their names, `-` for the standard input, several documents a file,
-    /// objects of the kind `List`. A malformed object is left out and noted in the report.
+    /// lists of objects (`List`, `PodList`). A malformed object is left out and noted in the report.
     ///
     /// # Errors
     /// When a file or folder cannot be read, a folder has no manifest, or a file is too long, not UTF-8,

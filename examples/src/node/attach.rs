@@ -155,8 +155,8 @@ impl Node {
     /// Waits until ovn-controller has installed the flows of a pod's interface.
     ///
     /// # Errors
-    /// When that does not happen in time, the switch cannot open the interface, the interface is removed
-    /// or given to another pod, NAD, sandbox or MAC address meanwhile, or the client is closed.
+    /// When that does not happen in time, the switch cannot open the interface, the interface does not
+    /// exist, is removed, or belongs to another pod, NAD, sandbox or MAC address, or the client is closed.
     pub async fn installed(&self, wanted: &Attachment, limit: Duration) -> Result<(), NodeError> {
         let installed = self.wait_for(limit, |view| {
             let interface = view

@@ -54,13 +54,13 @@ pub enum NodeError {
         /// The error that the switch reports.
         error: String,
     },
-    /// The interface was removed while it was waited for.
-    #[error("the interface {interface:?} was removed")]
+    /// The interface does not exist, or was removed while it was waited for.
+    #[error("the interface {interface:?} does not exist")]
     Gone {
         /// The interface.
         interface: String,
     },
-    /// The interface was given to another pod, NAD, sandbox or MAC address while it was waited for.
+    /// The interface belongs to another pod, NAD, sandbox or MAC address.
     #[error("the interface {interface:?} was given to {iface_id:?}")]
     GivenAway {
         /// The interface.

@@ -3,7 +3,7 @@
 //! Every operation that writes says what the database must contain. It compares that with a replica,
 //! writes the differences in one transaction, and compares again, until there are none. So operations
 //! are idempotent, and when two run at the same time, the slower one adapts to what the faster one
-//! wrote. If a server restarts meanwhile, the operation waits for it.
+//! wrote. If a server restarts meanwhile, the operation waits for it, up to the client's request timeout.
 
 mod attach;
 mod bandwidth;
@@ -71,8 +71,9 @@ impl Node {
     /// Connects to the node's ovsdb-server and replicates the tables that matter here.
     ///
     /// # Errors
-    /// When a remote is malformed, none can be used (for instance because no server has the database),
-    /// or the replica cannot be started: see [`CacheBuilder::start`](ovsdb::CacheBuilder::start).
+    /// When a remote is malformed or none is given, an `ssl:` remote has no TLS configuration, no remote
+    /// can be used (for instance because no server has the database), or the replica cannot be started:
+    /// see [`CacheBuilder::start`](ovsdb::CacheBuilder::start).
     pub async fn connect(connection: impl Into<Connection>) -> Result<Self, NodeError> {
         let client = connection.into().client().connect().await?;
         let cache = client
@@ -125,7 +126,7 @@ impl Node {
     ///
     /// # Errors
     /// [`NodeError::Switch`] when the switch reports that it cannot, [`NodeError::Timeout`] when it
-    /// reports nothing in time, [`NodeError::Gone`] when the interface is removed, and
+    /// reports nothing in time, [`NodeError::Gone`] when the interface does not exist or is removed, and
     /// [`NodeError::Closed`] when the client is closed.
     pub async fn opened(&self, interface: &str, limit: Duration) -> Result<i64, NodeError> {
         let opened = self.wait_for(limit, |view| {

@@ -203,8 +203,8 @@ impl Band {
     }
 }
 
-/// The boxes above the nodes of a network without a router: what its switches lead to, and the
-/// switches.
+/// The boxes above the nodes of a network without a router: the physical networks that its switches
+/// lead to, and the switches.
 fn switches(network: &Network) -> Vec<(&'static str, Label)> {
     let mut boxes = Vec::new();
     for switch in &network.switches {

@@ -275,7 +275,7 @@ impl<'a> Known<'a> {
             }
             let name = format!("${}", set.name);
             let named = matches.iter().any(|text| text.contains(&name));
-            // Address sets of namespaces are removed only if other rows are removed, too, and no other
+            // Address sets of namespaces are removed only with `Others::Remove`, and only if no foreign
             // group is kept.
             let of_namespace = owner::id(&set.external_ids).contains(":Namespace:");
             let all = others == Others::Remove && self.foreign.is_empty();

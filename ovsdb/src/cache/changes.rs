@@ -415,7 +415,8 @@ type Predicate<T> = Box<dyn Fn(&Row<T>) -> bool + Send + Sync>;
 /// than 1,024 transactions, or 16 MiB of messages, the queued transactions are coalesced into one batch,
 /// which [reports it](BatchKind::is_coalesced) and has each changed row once. So memory stays bounded,
 /// and applying all batches always gives the table. A stream may be opened and dropped at any time, and
-/// keeps its cache alive. It ends when the client is closed.
+/// keeps its cache alive. It ends when the cache [ends](super::Freshness::Ended), usually because the
+/// client was closed.
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -552,7 +553,8 @@ impl<T: Table> Changes<T> {
         })
     }
 
-    /// The next batch; `None` once the client was closed and the queued batches were returned.
+    /// The next batch; `None` once the cache has [ended](super::Freshness::Ended) and the queued batches
+    /// were returned.
     /// Cancel-safe: no batch is lost when the future is dropped.
     pub async fn next(&mut self) -> Option<ChangeBatch<T>> {
         poll_fn(|context| self.poll_batch(context)).await

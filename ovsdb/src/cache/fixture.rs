@@ -109,8 +109,8 @@ impl<D: Database> SnapshotBuilder<D> {
         self
     }
 
-    /// Adds a row, and returns a reference to it for other rows. The first row gets the uuid 1, the
-    /// second one 2, and so on.
+    /// Adds a row, and returns a reference to it for other rows. The first row that is added in this way
+    /// gets the uuid 1, the second one 2, and so on.
     pub fn insert<T: Table<Database = D>>(&mut self, columns: T) -> Ref<T> {
         self.last += 1;
         let row = Row::new(Uuid::from_u128(self.last), columns);
@@ -142,9 +142,9 @@ impl<D: Database> SnapshotBuilder<D> {
     /// Makes the snapshot.
     ///
     /// # Errors
-    /// When two rows of a table have the same uuid; when rows of one table are different structs, and a
-    /// later one has a column that the first lacks; or when a value cannot be read back from its JSON,
-    /// such as a string with a NUL.
+    /// When two rows of a table have the same uuid; when a table is added as two structs, and a row has a
+    /// column that the first struct lacks, or a value that does not fit the first struct's column; or when
+    /// a value cannot be read back from its JSON, such as a string with a NUL.
     pub fn build(self) -> Result<Snapshot<D>, ReplayError> {
         let mut schema = String::from("{\"name\":");
         write_string(&mut schema, D::NAME);

@@ -48,8 +48,9 @@ pub enum Freshness {
     /// The connection is lost, or the server has not answered the monitor request yet. The replica has
     /// not been current since this time.
     StaleSince(Instant),
-    /// The monitor cannot be started: it is refused although the connection works, or starting it lost
-    /// several connections in a row. The replica has not been current since this time.
+    /// The monitor cannot be started although the connection works: the server refuses it, lacks what a
+    /// condition needs, or sends rows that do not fit the tables. Or starting it lost several connections in
+    /// a row. The replica has not been current since this time.
     /// [`Cache::monitor_error`](crate::Cache::monitor_error) tells why.
     RefusedSince(Instant),
     /// The client was closed, lost its runtime, or decoding a message for the cache panicked: the replica will not
@@ -110,8 +111,8 @@ impl Shared {
     }
 
     fn subscriptions(&self) -> MutexGuard<'_, Option<Vec<Weak<Subscription>>>> {
-        // Nothing panics while the lock is held. No waker is called under it, since it may run a reader's
-        // code, which may open a stream.
+        // Nothing panics while the lock is held. Wakers are called only after it is released: a waker may
+        // run a reader's code, which may open a stream.
         self.subscriptions
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

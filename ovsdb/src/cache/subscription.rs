@@ -63,7 +63,8 @@ impl Subscription {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Queues a transaction, unless it changes other tables only. Returns the waker of the reader if it waits.
+    /// Queues a transaction, unless it changes only other tables and not the schema. Returns the waker of the
+    /// reader if it waits.
     pub(super) fn push(&self, before: &State, step: &Step) -> Option<Waker> {
         let same = |table| before.has_same(&step.state, table);
         if self.table.is_some_and(same) && !step.schema_change {

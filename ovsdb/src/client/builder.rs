@@ -152,7 +152,7 @@ impl<D: Database> ClientBuilder<D> {
     ///
     /// With the defaults, a client makes on average 13 attempts in the first minute and 10 in each
     /// later one to a server that is down; 1,000 clients make 10,000 a minute. All waits end when a
-    /// connection has served as long as its remote's wait, or when a leader hands over. A server
+    /// connection has served as long as its remote's next wait, or when a leader hands over. A server
     /// that answers but is not ready, as during an election, does not count as down: the client
     /// tries again after tens of milliseconds, growing up to `max`, and stays connected to one such
     /// server meanwhile.
@@ -194,7 +194,8 @@ impl<D: Database> ClientBuilder<D> {
         self
     }
 
-    /// How many requests may be in flight at once; further ones wait to be sent.
+    /// How many requests may be in flight at once, at least one; further ones wait to be sent. Requests for
+    /// monitors and locks are not limited.
     pub fn max_in_flight(mut self, requests: usize) -> Self {
         self.options.window = requests.max(1);
         self

@@ -156,7 +156,7 @@ impl<D: Database> CacheBuilder<D> {
     /// It costs 59 bytes on the wire for each row and each change of a row. Streams then also
     /// deliver a row when only columns that the cache lacks have changed. On every later
     /// connection all rows are fetched again, since row versions belong to one run of one server.
-    /// Tables that are added by name have a column `_version`.
+    /// Tables that are added by name have a column `_version`, unless columns were selected without it.
     ///
     /// ```
     /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -377,9 +377,10 @@ impl<D: Database> Cache<D> {
     /// When the cache was started without the table.
     ///
     /// # Errors
-    /// When the condition has a value that cannot be sent. When the server refuses the condition or
-    /// supports none, or its rows do not fit the tables when the monitor is started with the new
-    /// condition; the earlier condition stays. When the client is closed. When decoding a message for
+    /// When the condition has a value that cannot be sent. When the server refuses the condition, lacks a
+    /// column that it needs, or supports no conditions, or when the server's rows do not fit the tables when
+    /// the monitor is started with the new condition; the earlier condition stays. When the client is closed.
+    /// When decoding a message for
     /// the cache panicked, which has ended the cache. When the time limit passed: the reason why there is
     /// no connection, or [`DisconnectReason::TimedOut`] if there is a connection.
     /// When the monitor [cannot be started](Self::monitor_error), it is requested again with the new

@@ -294,8 +294,9 @@ impl<D: Database> Client<D> {
     }
 
     /// Converts the database to a new schema (ovsdb-server(7), "Schema Conversion"). Resolves when this
-    /// client uses the new schema and its caches follow the converted database; earlier if the time limit
-    /// passes or the connection is lost after the server's reply.
+    /// client uses the new schema, and each of its caches follows the converted database or
+    /// [cannot](Cache::monitor_error); earlier if the time limit passes or the connection is lost after the
+    /// server's reply.
     ///
     /// # Errors
     /// When the schema is nested deeper than servers accept, or has a number that servers cannot store.

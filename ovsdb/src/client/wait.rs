@@ -43,7 +43,7 @@ pub enum WaitError {
         /// Whether the cache was current at the time limit. If it was not, it may lack the latest rows
         /// of the server.
         freshness: Freshness,
-        /// Why the server [refuses the monitor](Cache::monitor_error), if it does.
+        /// Why the monitor [cannot be started](Cache::monitor_error), if it cannot.
         #[source]
         source: Option<Box<Error>>,
     },

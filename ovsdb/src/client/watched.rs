@@ -10,7 +10,7 @@ use crate::error::{DisconnectReason, Disconnected};
 /// [the freshness of a cache](crate::Cache::freshness), to read and to wait for.
 ///
 /// Only the newest value is kept: a value that is replaced before it is read is never seen. Each clone
-/// keeps track of the values it has seen.
+/// keeps track of the values it has seen, beginning with those that its original had seen.
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -73,8 +73,8 @@ impl<T: Clone> Watched<T> {
         self.values.borrow().has_changed()
     }
 
-    /// Waits for a value newer than the last one that this handle has waited for, or than the one at
-    /// its creation.
+    /// Waits for a value newer than the last one that this handle has waited for. Before its first wait:
+    /// newer than the value at its creation or, for a clone, than the last one that its original had seen.
     ///
     /// # Errors
     /// When the client or the cache has ended, and there is no newer value.

@@ -152,7 +152,8 @@ impl<D> Labels<D> {
         format!("{}={}", self.atom(key), self.atom(value))
     }
 
-    /// A value in the notation of the tools of Open vSwitch, without quotes around strings.
+    /// A value in the notation of the tools of Open vSwitch, without quotes around strings, except around
+    /// an empty string that is the only element.
     fn datum(&self, datum: &Datum) -> String {
         match datum {
             Datum::Set(set) if set.len() == 1 => match &set[0] {

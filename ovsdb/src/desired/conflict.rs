@@ -1,5 +1,5 @@
 //! Why no plan can be made: the desired rows contradict each other or the view, a plan would touch rows
-//! of other owners, or the cache lacks a table or an index.
+//! of other owners, a value cannot be sent, or the cache lacks a table or an index.
 
 use crate::value::Uuid;
 
@@ -26,7 +26,7 @@ use crate::value::Uuid;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Conflict {
-    /// A row with the key of a wanted one exists and belongs to another owner.
+    /// A row that has the key or meets the condition of a wanted one exists and belongs to another owner.
     #[error(
         "{table} {wanted} is wanted, but the existing row {row} belongs to another owner: {held}"
     )]

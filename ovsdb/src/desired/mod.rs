@@ -99,11 +99,11 @@ pub use self::plan::{Plan, Step};
 /// ```
 ///
 /// # Cost
-/// A plan looks up each wanted row by its key. It reads all rows of a table once if the table has
-/// [owned](Self::owned) rows, and once for each condition of [`row_where`](Self::row_where) and
-/// [`unwanted`](Self::unwanted) that is not a reference. If rows are deleted, it reads again for each
-/// condition of `unwanted`, and once more each table with owned rows and each [cleaned](Self::cleaned)
-/// table.
+/// A plan looks up each wanted row by its key. It reads all rows of a table once if the table has an
+/// [owner's condition](Self::owned) and rows that are not wanted, and once for each condition of
+/// [`row_where`](Self::row_where) and [`unwanted`](Self::unwanted) that is not a reference. If rows are
+/// deleted, it reads again for each condition of `unwanted`, and once more each table with an owner's
+/// condition and each [cleaned](Self::cleaned) table.
 pub struct Desired<D> {
     /// The desired rows of each table, in the order of first use.
     tables: Vec<Box<dyn AnyTable<D>>>,
@@ -201,8 +201,8 @@ impl<D: Database> Desired<D> {
     ///
     /// A second call with the same key means the same row. A key may be a [reference](WantedRow::reference)
     /// to another wanted row. A new row gets its key in the columns of the index. An index by a function, or
-    /// by the values of a map, cannot do this: set the columns so that a new row has the key. No guard then,
-    /// nor for a key with reals, prevents two clients from inserting one row each.
+    /// by the values of a map, cannot do this: set the columns so that a new row has the key. For such an
+    /// index, and for a key with reals, no guard prevents two clients from inserting one row each.
     pub fn row<T, Q, B>(&mut self, by: B, key: Q) -> WantedRow<'_, T>
     where
         T: Table<Database = D>,

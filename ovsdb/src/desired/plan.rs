@@ -65,10 +65,10 @@ impl<D: Database> Desired<D> {
     /// Compares the desired state with a view.
     ///
     /// Each step first deletes rows; then it inserts and changes rows, table by table, and removes
-    /// references to the deleted ones. Owned rows that are not wanted are deleted in the first step, and
-    /// unwanted rows in their own step. If a required column, a set or a map of a wanted row would have
-    /// no value left, the rows that it refers to are deleted in the later step that gives it another
-    /// value.
+    /// references to the deleted ones. Owned rows that are not wanted are deleted in the first step, which
+    /// is the one before the first [`begin`](Self::begin), and unwanted rows in their own step. If a
+    /// required column, a set or a map of a wanted row would have no value left, the rows that it refers to
+    /// are deleted in the later step that gives it another value.
     ///
     /// # Errors
     /// When the desired state cannot be reached, or only by touching rows of another owner, or when the
@@ -167,11 +167,11 @@ impl<D: Database> Plan<D> {
 
     /// Commits all changes in one transaction. The commit fails if the rows that the plan is based on
     /// have changed: with a [conflict](crate::transaction::Refusal::is_conflict) if a row to be changed
-    /// or deleted no longer has its key or its owner, a value to be replaced has changed, or a row with
-    /// the key of a new one exists by now; with a
-    /// [duplicate](crate::transaction::Refusal::duplicate) if the schema makes that key unique.
-    /// Replaced reals, conditions that compare reals, and keys by a function or by the values of a map are
-    /// not verified.
+    /// or deleted no longer has its key or its owner, a value to be replaced has changed, another client
+    /// has set a key that is to be added to a map, to another value, or a row with the key of a new one
+    /// exists by now; with a [duplicate](crate::transaction::Refusal::duplicate) if the schema makes that
+    /// key unique. Replaced reals, conditions that compare reals, and keys by a function or by the values
+    /// of a map are not verified.
     ///
     /// # Errors
     /// As [`Transaction::commit`].

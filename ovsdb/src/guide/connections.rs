@@ -63,7 +63,8 @@
 //! [`require_current`](Transaction::require_current) does the same.
 //!
 //! [`Cache::monitor_error`] says why a cache stays stale although the client is connected: the server refuses its monitor, for
-//! instance because a condition names a column that the schema lacks, or sends rows that do not fit.
+//! instance because a condition names a column that the schema lacks, or sends rows that do not fit; or the connection was lost five times
+//! in a row while the monitor was being started.
 //!
 //! # Detecting a dead server
 //!

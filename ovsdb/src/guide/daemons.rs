@@ -47,7 +47,8 @@
 //! ```
 //!
 //! After the time limit, [`ProgressError`](progress::ProgressError) names the daemon that is late. With a client of the southbound
-//! database, [`southbound`](nb::Realize::southbound) makes the error name the chassis as well. Calls that wait at the same time share one request.
+//! database, [`southbound`](nb::Realize::southbound) makes the error name the chassis as well. Calls that wait at the same
+//! time, with clones of one client, share one request.
 //!
 //! For one object, [`Cache::wait_until`] waits for the column in which a daemon reports its state, such as `up` of the port above. The
 //! same on a switch:

@@ -38,7 +38,7 @@
 //!
 //! The closure gets a view of a [current](Cache::is_current) replica and a transaction that shows this view with its own writes
 //! applied. It may run several times, so it must do nothing but read the view and write the transaction. If it writes nothing, nothing is
-//! sent.
+//! sent, except to find out whether an earlier run was committed.
 //!
 //! # What a commit verifies
 //!
@@ -49,7 +49,7 @@
 //! | [`get_by`](Transaction::get_by), [`find`](Transaction::find) | a row with the key has changed in any column, or the set of rows with the key has changed |
 //! | [`range`](Transaction::range) | a row in the range has changed in any column, or (for integers) the set of rows in the range has changed |
 //! | [`one`](Transaction::one), [`ensure`](Transaction::ensure), [`ensure_where`](Transaction::ensure_where) | the set of rows with the key, or of rows that meet the condition, has changed |
-//! | [`edit`](Transaction::edit) | the row was deleted, a value that it replaces has changed, or another client has set a key that it adds |
+//! | [`edit`](Transaction::edit) | the row was deleted, a value that it replaces has changed, or another client has given another value to a key that it adds |
 //! | [`peek`](Transaction::peek), the view | never |
 //!
 //! Use [`peek`](Transaction::peek) or the view to look through whole tables. If a scan were verified, every change of the table would be a

@@ -58,7 +58,7 @@
 //! | A connection was lost. | One batch with everything that changed meanwhile ([`is_resync`](cache::BatchKind::is_resync)). |
 //! | The consumer is slow: more than 1,024 transactions, or 16 MiB of messages, are waiting. | One batch that coalesces them ([`is_coalesced`](cache::BatchKind::is_coalesced)): each row once, with its values before the first and after the last of these transactions. Memory stays bounded. |
 //! | The schema of the server changed so that [`Cache::skew`] or the columns of a table by name are different. | A batch, even without rows ([`is_schema_change`](cache::BatchKind::is_schema_change)). |
-//! | The client was closed, or a panic while rows were decoded has ended the cache. | The end of the stream. |
+//! | The client was closed, its runtime was shut down, or a panic while rows were decoded has ended the cache. | The end of the stream. |
 //!
 //! # Work queues
 //!

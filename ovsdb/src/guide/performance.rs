@@ -47,7 +47,7 @@
 //! - Many small transactions cost the server more than a few large ones. [`share_commits`](Reconciler::share_commits) lets the keys of a
 //!   controller share a transaction.
 //! - Guards are sent with a transaction. For wide rows, [`row_versions`](CacheBuilder::row_versions) makes them short: a guard then contains
-//!   one uuid instead of the row's columns. It costs 59 bytes on the wire for each replicated row.
+//!   one uuid instead of the row's columns. It costs 59 bytes on the wire for each replicated row and each change of one.
 //! - [`range`](Transaction::range), and every condition except one on the uuid, make ovsdb-server read the whole table. From release 3.6
 //!   on, it uses an index of the schema if the condition consists of `eq` and gives all columns of the index.
 //!

@@ -52,7 +52,7 @@
 //! ```
 //!
 //! `Default` gives each column what the server stores when an insert omits it, so `..Default::default()` leaves these
-//! columns to the server. A required enum or reference has no such value and must be set.
+//! columns to the server. A required reference, and a column whose default the schema forbids (most required enums), must be set.
 //!
 //! A row of the database is a [`Row<T>`](Row). It dereferences to the struct, and adds its [`uuid`](Row::uuid) and a
 //! [`reference`](Row::reference) to it.

@@ -66,7 +66,7 @@
 //! |---|---|---|
 //! | committed | `Ok(`[`Outcome`]`)` | The change is made, and every current cache of this client shows it. |
 //! | not committed | [`CommitError::Build`], [`NotSent`](CommitError::NotSent), [`Refused`](CommitError::Refused) | Nothing has changed. |
-//! | unknown | [`CommitError::Unknown`], [`Answer`](CommitError::Answer), [`Refused`](CommitError::Refused) with certain errors of a cluster | The connection was lost, the time limit passed, or the leader changed, between the request and its result; or the reply is malformed. |
+//! | unknown | [`CommitError::Unknown`], [`Answer`](CommitError::Answer), [`Refused`](CommitError::Refused) with certain errors of a cluster | Between the request and its result, the connection was lost, the time limit passed, the leader changed, or the client was closed or its runtime shut down; or the reply is malformed. |
 //!
 //! [`CommitError::nothing_changed`] tells the last two apart.
 //!
@@ -116,8 +116,9 @@
 //!
 //! A commit waits for a connection if there is none, within the client's
 //! [`request_timeout`](ClientBuilder::request_timeout) or the transaction's own [`timeout`](Transaction::timeout). If the commit's
-//! future is dropped, the client asks the server to cancel the transaction, which the server may have committed by then. At most
-//! [`max_in_flight`](ClientBuilder::max_in_flight) requests await their replies; further ones queue (back-pressure).
+//! future is dropped, a transaction that still waits is not sent. Otherwise the client asks the server to cancel it, but the server may
+//! have committed it by then. At most [`max_in_flight`](ClientBuilder::max_in_flight) requests await their replies;
+//! further ones queue (back-pressure).
 //!
 //! # Locks and authors
 //!

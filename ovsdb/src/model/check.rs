@@ -1,8 +1,8 @@
 //! Compile-time checks that a field of a `derive(Table)` struct can hold its column.
 //!
 //! The macro sees only the tokens of a type. The type may be an alias, and only the compiler knows to
-//! which table a reference is. So the macro writes constants that call these functions. The traits of
-//! the model use the same comparisons of shapes, so the two files use each other.
+//! which table a reference is. So the macro writes constants that call these functions. `model.rs` uses
+//! the same comparisons for `Column` and `ColumnInfo`, so the two files use each other.
 
 use crate::model::Table;
 use crate::value::{ColumnKind, Domain, Value};

@@ -116,8 +116,8 @@ macro_rules! clauses {
         $(#[$meta])*
         pub struct $name<T> {
             /// Clauses that do not affect the others, `true` in `AllOf` and `false` in `AnyOf`, are
-            /// left out. `into_clauses` adds one where no clause is left, because an empty `where` does
-            /// not mean the same in every request.
+            /// left out. `into_clauses` adds one where no clause is left, because a server reads an empty
+            /// `where` as `true`, also in a monitor.
             clauses: Vec<Clause>,
             table: PhantomData<fn() -> T>,
         }

@@ -1,8 +1,8 @@
 //! serde's traits for rows (feature `serde`).
 //!
 //! Columns are read and written through [`Table::column`] and [`Table::column_mut`], by their names in
-//! the schema. The crate that declares tables compiles only two short functions for each of them. A
-//! macro of the module `model` writes these functions; they call this file.
+//! the schema. The crate that declares tables compiles only a few short functions for each of them. A
+//! macro of the module `model` implements serde's traits by calls of this file.
 
 use std::fmt;
 

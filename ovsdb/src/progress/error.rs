@@ -65,7 +65,7 @@ pub enum Daemon {
 }
 
 impl Daemon {
-    /// The column that the client increases, and the one in which the daemon confirms that.
+    /// The column that the client increases, and the one that shows what the daemon has confirmed.
     const fn columns(self) -> (&'static str, &'static str) {
         match self {
             Self::Northd => ("nb_cfg", "sb_cfg"),
@@ -103,7 +103,7 @@ pub struct Behind {
     pub daemon: Daemon,
     /// The time limit.
     pub limit: Duration,
-    /// The number of the request; `None` if it could not be committed.
+    /// The number of the request; `None` if its commit did not return in time.
     pub requested: Option<i64>,
     /// The last number that was confirmed; `None` if it is not known. If several daemons confirm
     /// requests, it is the smallest number.
@@ -112,7 +112,7 @@ pub struct Behind {
     /// about the daemons.
     pub connection: ConnectionState,
     /// The chassis that have not confirmed the request; `None` if the southbound database was not
-    /// asked, or did not answer.
+    /// asked, or the query failed.
     #[cfg(feature = "sb")]
     pub chassis: Option<Vec<LaggingChassis>>,
 }

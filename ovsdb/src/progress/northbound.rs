@@ -58,8 +58,8 @@ impl Counters for Global {
 pub enum Stage {
     /// ovn-northd has written it to the southbound database: `ovn-nbctl --wait=sb`.
     Northd,
-    /// In addition, the ovn-controller of every chassis has installed its flows: `ovn-nbctl --wait=hv`.
-    /// A chassis that is down delays this.
+    /// In addition, the ovn-controller of every chassis in this availability zone has installed its flows:
+    /// `ovn-nbctl --wait=hv`. A chassis that is down delays this.
     Hypervisors,
 }
 
@@ -95,9 +95,11 @@ pub struct Realized {
     /// When ovn-northd began to process this request or a newer one, by its own clock; `None` if the
     /// server's schema lacks the column.
     pub northd_began: Option<SystemTime>,
-    /// When ovn-northd had written the southbound database, by its own clock.
+    /// When ovn-northd had written the southbound database, by its own clock; `None` if the
+    /// server's schema lacks the column.
     pub northd_ended: Option<SystemTime>,
-    /// When the slowest chassis was done, by its own clock; `None` also if there is no chassis.
+    /// When the slowest chassis was done, by its own clock; `None` if the server's schema lacks the
+    /// column, there is no chassis, or the client did not wait for the chassis.
     pub hypervisors_ended: Option<SystemTime>,
 }
 
@@ -143,10 +145,11 @@ pub struct Realized {
 ///
 /// # Errors
 /// [`ProgressError::TimedOut`] when the time limit passed; the error names the daemon, and, on request, the
-/// late chassis (`Realize::southbound`, with the feature `sb`). [`ProgressError::NotReported`], as soon as
-/// ovn-northd has confirmed the request, when the chassis are configured not to report. [`ProgressError::Request`]
-/// when the request is refused or its reply is malformed, and [`ProgressError::Replica`] when the row cannot
-/// be replicated; one of the two also when the client is closed.
+/// late chassis (`Realize::southbound`, with the feature `sb`). [`ProgressError::NotReported`], for
+/// [`Stage::Hypervisors`] and as soon as ovn-northd has confirmed the request, when the chassis are configured
+/// not to report. [`ProgressError::Request`] when the request cannot be sent or is refused, or its reply is
+/// malformed, and [`ProgressError::Replica`] when the row cannot be replicated; one of the two also when the
+/// client is closed.
 pub fn realized(client: &Client<ovsdb::nb::Database>, stage: Stage) -> Realize {
     Realize {
         stage,

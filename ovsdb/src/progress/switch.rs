@@ -85,9 +85,9 @@ pub struct Configured {
 /// ```
 ///
 /// # Errors
-/// [`ProgressError::TimedOut`] when the time limit passed. [`ProgressError::Request`] when the request is
-/// refused or its reply is malformed, and [`ProgressError::Replica`] when the row cannot be replicated; one
-/// of the two also when the client is closed.
+/// [`ProgressError::TimedOut`] when the time limit passed. [`ProgressError::Request`] when the request
+/// cannot be sent or is refused, or its reply is malformed, and [`ProgressError::Replica`] when the row
+/// cannot be replicated; one of the two also when the client is closed.
 pub fn configured(client: &Client<ovsdb::vswitch::Database>) -> Configure {
     Configure {
         limit: client.request_timeout(),

@@ -86,8 +86,8 @@ impl Wire for Select {
 pub struct MonitorRequest {
     /// The columns; `None` for all of them and `_version`.
     pub columns: Option<Vec<Str>>,
-    /// The condition: the rows for which any clause is true; `None` for all rows. The plain `monitor`
-    /// method does not support it.
+    /// The condition: the rows for which any clause is true; `None` or an empty list for all rows. The plain
+    /// `monitor` method does not support it.
     pub conditions: Option<Vec<Clause>>,
     /// The kinds of change; `None` for all.
     pub select: Option<Select>,

@@ -35,7 +35,7 @@ pub enum Notification {
     Update3 {
         /// The monitor's id.
         id: Json,
-        /// The id of the last transaction in the changes.
+        /// The id of the last transaction in the changes; zero from a server that keeps no history.
         last_txn_id: Uuid,
         /// The changes.
         updates: TableUpdates2,

@@ -67,7 +67,7 @@ pub enum Request {
         id: Json,
         /// The tables, columns, conditions and kinds of change.
         requests: MonitorRequests,
-        /// The last transaction that the client knows.
+        /// The id of the last transaction that the client knows; zero if it knows none.
         last_txn_id: Uuid,
     },
     /// Changes the conditions of a monitor.
@@ -149,7 +149,8 @@ impl Request {
     /// Appends the parameters of a [`Transact`](Self::Transact), whose operations are only borrowed.
     ///
     /// # Errors
-    /// When a value cannot be sent; then nothing is appended.
+    /// When a value of an operation cannot be sent; then nothing is appended. The name of the database is not
+    /// checked.
     pub(crate) fn write_transact(
         out: &mut String,
         database: &Str,

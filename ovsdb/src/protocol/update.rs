@@ -41,7 +41,7 @@ pub struct MonitorSinceReply {
     /// Whether the server knew the client's last transaction. If so, the updates are the changes since;
     /// otherwise they are all rows.
     pub found: bool,
-    /// The id of the last transaction in the updates.
+    /// The id of the last transaction in the updates; zero from a server that keeps no history.
     pub last_txn_id: Uuid,
     /// The changes, or all rows.
     pub updates: TableUpdates2,
@@ -184,7 +184,8 @@ pub struct UpdateHeader<'a> {
     pub version: MonitorVersion,
     /// The monitor's id, any JSON value.
     pub monitor: Raw<'a>,
-    /// The id of the last transaction in the changes; only an `update3` has one.
+    /// The id of the last transaction in the changes; only an `update3` has one. It is zero from a server
+    /// that keeps no history.
     pub last_txn_id: Option<Uuid>,
     /// The changes: [`TableUpdates`] in the oldest form, otherwise [`TableUpdates2`]. The text extends
     /// to the end of the parameters, so a decoder that checks that nothing follows its value finds

@@ -47,7 +47,7 @@ pub trait Wire: Sized {
     }
 }
 
-/// Any JSON value, kept as its text: ids, echoed parameters.
+/// Any JSON value, kept as its text: an id, the parameters of an `echo`, a schema.
 ///
 /// ```
 /// use ovsdb::protocol::{Json, Wire};
@@ -141,7 +141,8 @@ impl Wire for i64 {
     }
 }
 
-/// A uuid outside a row is a bare string, not `["uuid", ...]`.
+/// The id of a transaction or a server, or the uuid that a client chooses for a row: a bare string, not
+/// the `["uuid", ...]` of values and of an insert's result.
 impl Wire for Uuid {
     fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         crate::value::read_uuid(reader)
@@ -177,7 +178,6 @@ impl<T: Wire> Wire for Vec<T> {
     }
 }
 
-/// `null` and a missing member are the same.
 impl<T: Wire> Wire for Option<T> {
     fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         if reader.null() {

@@ -60,7 +60,7 @@ pub struct Attempt<'a, K> {
     pub number: u32,
     /// How often the closure was run before in this attempt. It is run again after a conflict with
     /// another client; more rarely, after a lost connection, or because another key that shares the
-    /// commit failed.
+    /// commit failed or the keys that share it are tried in halves.
     pub conflicts: u32,
     /// The error of the previous attempt.
     pub last_error: Option<&'a (dyn Error + Send + Sync + 'static)>,

@@ -13,8 +13,8 @@ use super::health::Ended;
 use crate::cache::{Freshness, Work, WorkQueue, catching, message};
 use crate::model::Database;
 
-/// Takes keys until it is stopped, the client or the cache ends, the queue ends, or a function that computes
-/// keys panics; then waits for the running attempts.
+/// Takes keys until it is stopped, the client or the cache ends, the queue ends, or a user's function that
+/// feeds the queue panics; then waits for the running attempts.
 pub(super) async fn drive<D: Database, K>(
     job: Arc<Job<D, K>>,
     queue: WorkQueue<K>,
@@ -61,7 +61,7 @@ where
 
 /// The next key, if one may be taken. The queue is fed from changes even if none may, so that its
 /// length and the age of its keys are known. The error is the message of a panic in a user's
-/// function that computes keys.
+/// function: one that computes keys, or the predicate of a stream.
 async fn next<K: Hash + Eq + Clone + Send + 'static>(
     queue: &WorkQueue<K>,
     takes: bool,

@@ -38,8 +38,8 @@ pub enum Ended {
     ClientClosed,
     /// The [queue](super::Reconciler::queue) was closed, or all streams that feed it have ended.
     QueueEnded,
-    /// A function that computes the keys of a row panicked, with this message, so a change would be
-    /// missed.
+    /// A function that computes keys, or a [predicate](crate::cache::Changes::rows) of a stream that feeds
+    /// the queue, panicked with this message, so a change would be missed.
     Panicked(String),
     /// The tokio runtime was shut down.
     RuntimeGone,
@@ -49,7 +49,9 @@ impl fmt::Display for Ended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stopped => f.write_str("the reconciler was stopped"),
-            Self::ClientClosed => f.write_str("the client was closed"),
+            Self::ClientClosed => f.write_str(
+                "the cache has ended: its client was closed, or decoding a message panicked",
+            ),
             Self::QueueEnded => f.write_str("the queue of keys has ended"),
             Self::Panicked(message) => {
                 write!(

@@ -305,9 +305,10 @@ impl<D: Database, K: Hash + Eq + Clone + fmt::Debug + Send + Sync + 'static> Rec
     ///
     /// The closure is called for one key after another with the same transaction, which shows what it
     /// wrote for the earlier keys. If the closure fails for a key, that key is left out, and the others
-    /// are decided again without it. When the server refuses the transaction, the keys are tried in
-    /// halves until the refused key is found; the same is done after the third conflict. A conflict
-    /// concerns all keys of the transaction, so share less where other clients write the same rows.
+    /// are decided again without it. When the server refuses the transaction, or the transaction has a
+    /// mistake, the keys are tried in halves until the key at fault is found; the same is done after the
+    /// third conflict. A conflict concerns all keys of the transaction, so share less where other clients
+    /// write the same rows.
     pub fn share_commits(mut self, keys: usize) -> Self {
         self.settings.shared_commits = keys.max(1);
         self

@@ -121,8 +121,8 @@ impl<D: Database> Committed<D> {
     }
 }
 
-/// A row with the table's type. A column that the server lacks, or has with another type, has its
-/// default.
+/// A row with the table's type. A column that the server lacks, or whose value the type cannot hold, has
+/// its default.
 pub(super) fn typed<T: Table>(def: &TableDef, row: &Stored) -> Row<T> {
     let mut columns = T::default();
     for (at, column) in T::COLUMNS.iter().enumerate() {

@@ -184,8 +184,7 @@ impl Agreed {
         let count = self.members.len();
         let candidates = (1..=count).map(|step| (self.last_leader + step) % count);
         let candidates = candidates.filter(|member| self.members[*member].takes_part());
-        // A member that is held back, so that it cannot apply the whole log, is elected only if no other
-        // can be.
+        // A member that is held back and has not applied the whole log is elected only if no other can be.
         let elected = candidates
             .min_by_key(|member| self.members[*member].held_back > 0 && self.is_behind(*member));
         if let Some(elected) = elected {

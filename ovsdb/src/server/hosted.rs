@@ -61,7 +61,8 @@ impl Waiting {
         self
     }
 
-    /// The time at which it fails, unless a change of the database lets it continue before.
+    /// When the transaction is tried again even if nothing has changed: then the shortest time limit of its
+    /// `wait` operations has passed.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.since.checked_add(self.timeout?)
     }
@@ -164,7 +165,7 @@ impl Hosted {
             .map(|membership| membership.seat().clone())
     }
 
-    /// Forgets what belongs to the database before it was replaced.
+    /// Forgets the history and the shared selections of the database that was replaced.
     pub(super) fn restart(&mut self) {
         self.history = History::new(self.database.last_transaction());
         self.selections.clear();
@@ -200,7 +201,7 @@ const ROW: usize = 160;
 const PIECE: usize = 64 * 1024;
 
 /// The record of a whole database. Its text may be longer than all rows in memory, so it is generated
-/// in pieces, and never stored as a whole.
+/// and written in pieces.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FullRecord<'a> {
     pub(crate) state: &'a State,
@@ -210,7 +211,7 @@ pub(crate) struct FullRecord<'a> {
 }
 
 impl FullRecord<'_> {
-    /// Passes the text to `each`, piece by piece. Each call generates the same text.
+    /// Passes the text to `each`, piece by piece. When called again, it generates the same text again.
     ///
     /// # Errors
     /// That of `each`.

@@ -40,7 +40,8 @@ pub(crate) struct Now {
     pub(crate) date: i64,
 }
 
-/// While a session has more unsent bytes than this, its changes are merged instead of queued.
+/// While a session has more unsent bytes than this, the changes for its monitors are merged instead of
+/// queued.
 const QUEUED: usize = if cfg!(simulation) { 4 } else { 256 } * 1024;
 
 /// A session with more unsent bytes than this is closed when it must be notified of a lock, since such
@@ -84,9 +85,9 @@ pub(crate) struct Hub {
     sessions: BTreeMap<SessionId, Session>,
     locks: Locks,
     next_session: u64,
-    /// The sessions with something to send, or to be closed.
+    /// The sessions that may have something to send, may have to be closed, or may be read from again.
     ready: Vec<SessionId>,
-    /// The databases whose journals were written to.
+    /// The databases to whose journals transactions were appended.
     written: Vec<Arc<str>>,
     /// Whether there are new transactions for the source of a relay.
     forwarding: bool,
@@ -112,7 +113,8 @@ impl Caller for SessionCaller<'_> {
 }
 
 impl Hub {
-    /// A server that has only its own database `_Server`. `seed` determines the uuids that it chooses.
+    /// A server that has only its own database `_Server`. `seed` determines the uuids that the hub chooses;
+    /// each database that is added has its own seed.
     pub(crate) fn new(quotas: Quotas, seed: u64) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
         let mut hub = Self {
@@ -290,7 +292,7 @@ impl Hub {
         self.reply(id, request, results);
     }
 
-    /// The databases whose journals were written to since the last call.
+    /// The databases to whose journals transactions were appended since the last call.
     pub(crate) fn poll_written(&mut self) -> Vec<Arc<str>> {
         std::mem::take(&mut self.written)
     }
@@ -300,7 +302,7 @@ impl Hub {
         std::mem::take(&mut self.forwarding)
     }
 
-    /// Whether transactions of a database wait to be written to disk.
+    /// Whether replies to durable transactions of a database wait until these are on disk.
     pub(crate) fn waits_for_disk(&self, database: &str) -> bool {
         let hosted = self.databases.get(database);
         hosted.is_some_and(|hosted| !hosted.unsynced.is_empty())
@@ -330,7 +332,8 @@ impl Hub {
             .min()
     }
 
-    /// The sessions that may have something to send or may have to be closed, each once.
+    /// The sessions that may have something to send, may have to be closed, or may be read from again;
+    /// each once.
     pub(crate) fn poll_ready(&mut self) -> Vec<SessionId> {
         let mut ready = std::mem::take(&mut self.ready);
         ready.sort_unstable();

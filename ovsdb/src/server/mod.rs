@@ -149,8 +149,8 @@ pub struct ServerBuilder {
 }
 
 impl ServerBuilder {
-    /// Adds an empty database with this schema, given as the text of a schema file. It lives as long as
-    /// the server.
+    /// Adds an empty database with this schema, given as the text of a schema file. It is kept in memory
+    /// only.
     pub fn memory(mut self, schema: impl Into<String>) -> Self {
         self.sources.push(Source::Memory(schema.into()));
         self

@@ -49,7 +49,7 @@ impl Server {
 }
 
 impl Relayed {
-    /// Records whether there is a connection to the source.
+    /// Reports to clients whether the relay is connected to its source.
     pub(crate) fn set_connected(&self, connected: bool) {
         if let Some(shared) = self.shared.upgrade() {
             shared.with_hub(|hub| hub.set_relay_connected(&self.name, connected, now()));

@@ -15,7 +15,7 @@ pub(crate) struct SessionId(pub(super) u64);
 /// The state of probing a client.
 #[derive(Debug, Clone, Copy)]
 enum Probe {
-    /// The client was last active at this time: it sent a message, or read a part of a backlog.
+    /// The client was last active at this time: it connected, sent a message, or read a part of a backlog.
     Idle(Instant),
     /// The client was probed at this time, and has not been active since.
     Probed(Instant),
@@ -28,7 +28,7 @@ pub(super) struct Session {
     pub(super) monitors: Vec<Monitor>,
     /// The locks that it holds, waits for, or lost to a `steal`.
     pub(super) locks: BTreeSet<Box<str>>,
-    /// Whether it is notified of changed schemas instead of being disconnected.
+    /// Whether it is notified when a database is converted or removed, instead of being disconnected.
     pub(super) db_change_aware: bool,
     pub(super) read_only: bool,
     /// How many of its replies wait for the disk.

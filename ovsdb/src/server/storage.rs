@@ -23,7 +23,7 @@ pub(super) struct Storage {
     pub(super) name: Arc<str>,
     journal: FileJournal,
     lock: Mutex<Option<FileLock>>,
-    /// Notified when the file was written to.
+    /// Notified when a transaction was appended to the file.
     written: Notify,
     /// Notified when a compaction has ended.
     compacting: Notify,

@@ -23,8 +23,8 @@ pub(super) struct Conditions {
     /// The conditions that were sent and are not acknowledged.
     sent: ByTable<Vec<Clause>>,
     callers_of_sent: Vec<ConditionReply>,
-    /// The conditions that a restart of the monitor replaced. They are restored if the server
-    /// refuses the new ones.
+    /// The conditions that a restart of the monitor replaced. They are restored if the monitor cannot be
+    /// started and the new ones may be the reason.
     replaced: ByTable<Option<Vec<Clause>>>,
 }
 

@@ -20,7 +20,7 @@ struct Entry {
     waiting: Vec<Waiting>,
     /// The number of the last request for the lock: only its answer counts.
     last: u64,
-    /// Whether the server has answered the last request on this connection.
+    /// Whether the server has answered the last request on this connection without an error.
     answered: bool,
 }
 

@@ -84,7 +84,7 @@ pub(super) struct Machine {
     /// Whether no further calls may be made: the client was closed, no handle is left, or the session has
     /// ended.
     closing: bool,
-    /// Whether every call made before the close was taken from its queue.
+    /// Whether every call made before the close was taken from its queue, or given up by its caller.
     drained: bool,
     /// The callers that closed the client, to be told when the session has ended.
     closers: Vec<oneshot::Sender<()>>,
@@ -347,8 +347,8 @@ impl Machine {
         serving.connection.send(waiter, call.method, call.params);
     }
 
-    /// No call is queued, and none will be: the client was closed, every handle was dropped, or the
-    /// caller that waited for the first connection has gone.
+    /// No call is queued for which a caller waits, and none will be: the client was closed, every handle was
+    /// dropped, or the caller that waited for the first connection has gone.
     pub(super) fn handle_drained(&mut self) {
         self.drained = true;
         self.close();

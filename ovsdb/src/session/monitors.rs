@@ -256,7 +256,8 @@ impl Monitors {
         self.unshown.settle(key);
     }
 
-    /// Changes the condition of a table: at once, or with the next request for the monitor.
+    /// Changes the condition of a table: at once, after the change in flight, or with the next request for
+    /// the monitor.
     pub(super) fn set_condition(
         &mut self,
         key: u64,
@@ -451,7 +452,7 @@ impl Monitors {
         None
     }
 
-    /// Takes a monitor back after a message was applied to it.
+    /// Takes a monitor back after a message was applied to it or could not be.
     pub(super) fn decoded(
         &mut self,
         now: Instant,

@@ -27,7 +27,7 @@
 //!
 //! A connection that served for [`SETTLED`] ends all pauses. In two cases it also ends all
 //! backoffs, so that the other remotes are tried at once: if it served as long as its remote's
-//! backoff, and if its server reported that it is no longer ready (a leader that hands over).
+//! next backoff, and if its server reported that it is no longer ready (a leader that hands over).
 
 #[cfg(test)]
 mod tests;

@@ -18,7 +18,7 @@ pub(super) struct Unshown {
 struct Commit {
     /// The keys of the monitors that do not show it.
     monitors: Vec<u64>,
-    /// Dropped once every monitor shows the commit.
+    /// Dropped once every monitor shows the commit, or cannot.
     _shown: oneshot::Sender<()>,
 }
 

@@ -152,8 +152,8 @@ impl Cluster {
     /// The member that leads, as soon as there is one.
     ///
     /// # Errors
-    /// When no member leads within a minute, as without a majority. An embedded cluster elects at once, so
-    /// this does not wait for it.
+    /// When no member reports within a minute that it leads, as without a majority or without ovs-appctl.
+    /// An embedded cluster elects at once, so this does not wait for it.
     pub fn leader(&self) -> Result<usize, ServerError> {
         self.wait_for_leader(ELECTION, |_| true)
     }

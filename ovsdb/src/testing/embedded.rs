@@ -66,7 +66,7 @@ pub(super) struct Embedded {
     pauses: Option<tasks::UnboundedSender<Pause>>,
     /// Lets a stopped thread continue.
     paused: Mutex<Option<mpsc::Sender<()>>>,
-    /// In a mutex, so that a test that has a server may catch panics.
+    /// In a mutex, which makes the server unwind-safe, so that a test may use it within `catch_unwind`.
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 

@@ -28,7 +28,7 @@ pub enum ServerKind {
     Reference,
     /// [`ovsdb::server::Server`](crate::server::Server), on a thread of this process. It has no control
     /// socket and no log. Of ovsdb-server's options it supports only `--remote`, `--private-key`,
-    /// `--certificate`, `--ca-cert` and `--ssl-protocols`; of a relay only `--remote`.
+    /// `--certificate`, `--ca-cert` and `--ssl-protocols`; as a relay only `--remote`.
     Embedded,
 }
 

@@ -95,7 +95,7 @@ struct Plan {
     refuse: bool,
     stall: bool,
     drip: Option<Drip>,
-    /// How many times all connections were cut, and how the last time.
+    /// How many times all connections were cut; `reset` is whether the last time was by a reset.
     cuts: u64,
     reset: bool,
     /// Where each new connection is cut.

@@ -341,7 +341,7 @@ impl Server {
         format!("unix:{}", self.socket().display())
     }
 
-    /// The remote of the TCP port, if [`ServerBuilder::tcp`] was called.
+    /// The remote of the TCP port, if [`ServerBuilder::tcp`] requested one.
     #[must_use]
     pub fn tcp_remote(&self) -> Option<String> {
         self.tcp_port.map(|port| format!("tcp:127.0.0.1:{port}"))
@@ -353,7 +353,7 @@ impl Server {
         self.ssl_port.map(|port| format!("ssl:127.0.0.1:{port}"))
     }
 
-    /// The server's process id, while it runs. The embedded server has none of its own.
+    /// The server's process id, until it is [killed](Self::kill). The embedded server has none of its own.
     #[must_use]
     pub fn process_id(&self) -> Option<u32> {
         match &self.running {
@@ -505,8 +505,8 @@ impl Server {
     /// Returns its output.
     ///
     /// # Errors
-    /// When the server refuses the command, does not answer within 10 seconds, or is an embedded one; when
-    /// ovs-appctl is not installed.
+    /// When the server does not run, refuses the command, does not answer within 10 seconds, or is an
+    /// embedded one; when ovs-appctl is not installed.
     pub fn appctl(&self, command: &[&str]) -> Result<String, ServerError> {
         if self.kind() == ServerKind::Embedded {
             return Err(ServerError::NotEmbedded("control socket"));

@@ -10,10 +10,11 @@ use crate::value::{Str, Uuid};
 /// Writes operations on a table known by its name only; [`Transaction::any_table`] makes one.
 ///
 /// Each operation is checked against the server's schema when it is written: the table and the columns
-/// exist, values fit the columns' types and constraints, the columns' types allow the functions and
-/// mutators, no immutable column is changed, and no column is written that only the server sets. The
-/// commit returns the first mistake ([`BuildError::SchemaMismatch`]) and sends nothing. A transaction
-/// that was [made without a schema](Transaction::detached) skips these checks.
+/// exist, values fit the columns' types and constraints, and so do the defaults of columns that an insert
+/// leaves out, the columns' types allow the functions and mutators, no immutable column is changed, and no
+/// column is written that only the server sets. The commit returns the first mistake
+/// ([`BuildError::SchemaMismatch`]) and sends nothing. A transaction that was [made without a
+/// schema](Transaction::detached) skips these checks.
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]

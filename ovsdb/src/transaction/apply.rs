@@ -16,8 +16,8 @@ use crate::protocol::{Mutator, Operation};
 
 impl<D: Database> Client<D> {
     /// Runs `change` on a view of the replica, and commits the transaction that it wrote. Where
-    /// [`CommitError::retry`] says [`Again`](Retry::Again), `change` is run again on a newer view:
-    /// after a failed [`wait`](Transaction::wait) or [`verify`](Transaction::verify), a duplicate in an
+    /// [`CommitError::retry`] says [`Again`](Retry::Again), `change` is run again on a newer view, for
+    /// example after a failed [`wait`](Transaction::wait) or [`verify`](Transaction::verify), a duplicate in an
     /// index, a reference to a row that no longer exists, or a change of the cluster's leader or
     /// schema. A value out of range and other permanent refusals are returned at once.
     ///
@@ -76,10 +76,10 @@ impl<D: Database> Client<D> {
     ///
     /// # Errors
     /// The closure's own error, at once; or the error of the last commit. [`CommitError::NotSent`] when
-    /// the replica did not become current in time, the server refused its monitor, or the client was
-    /// closed or its runtime shut down. While the outcome of an earlier run is unknown, `apply` returns
-    /// that in place of an error
-    /// after which nothing has changed. If the closure itself fails then, perhaps because of what that
+    /// the replica did not become current in time, the server refused its monitor, the client was closed
+    /// or its runtime shut down, or decoding a message for the cache panicked, which has ended the cache.
+    /// While the outcome of an earlier run is unknown, `apply` returns that in place of an error after
+    /// which nothing has changed. If the closure itself fails then, perhaps because of what that
     /// run has changed, the result of that run is returned, or an unknown outcome if it cannot be
     /// determined.
     pub async fn apply<R, E: From<CommitError>>(

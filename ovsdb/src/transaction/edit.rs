@@ -71,15 +71,17 @@ impl<D: Database> Transaction<D> {
     /// nothing differs, nothing is sent. Returns whether the closure changed the row.
     ///
     /// A row that the transaction has inserted or edited before is changed further. The earlier insert
-    /// or edit is extended. If an operation other than an insert or edit was added since, or another
-    /// transaction was merged, the edit becomes new operations instead.
+    /// or edit is extended. If an operation other than an insert or edit was added since, or any operation
+    /// of [`any_table`](Self::any_table), or another transaction was merged, the edit becomes new
+    /// operations instead.
     ///
     /// The commit fails when the row no longer exists, when another client has changed a value that the
     /// edit replaces (the old value of an updated column, or the pair of a map whose key is replaced or
     /// removed), and when another client was first to set a key that the edit adds, to another value.
-    /// Reals are not compared, because servers send them rounded. In a transaction with a view of a cache
-    /// with [row versions](crate::CacheBuilder::row_versions), the row's version is compared in place of a
-    /// column of reals that the edit replaces, as for [`get`](Self::get). After such a failure nothing has
+    /// Reals are not compared, because servers send them rounded. If the transaction [requires a current
+    /// replica](Self::require_current), as in [`Client::apply`](crate::Client::apply), and the cache
+    /// has [row versions](crate::CacheBuilder::row_versions), the row's version is compared in place of a
+    /// column of reals that the edit replaces, but not through a relay. After such a failure nothing has
     /// changed, [`Refusal::is_conflict`](super::Refusal::is_conflict) returns true,
     /// [`CommitError::retry`](super::CommitError::retry) says [`Again`](super::Retry::Again), and
     /// [`Client::apply`](crate::Client::apply) runs its closure again. If the change depends on other
@@ -395,7 +397,8 @@ impl<D: Database> Transaction<D> {
 
     /// Like [`ensure`](Self::ensure), for rows that meet a condition. It reads all rows of the table,
     /// where an index would find them directly. The closure must give a new row the values that the
-    /// condition requires, or else the commit returns [`BuildError::Unmet`].
+    /// condition requires, or else the commit returns [`BuildError::Unmet`]. If the condition compares
+    /// reals, no guard keeps two clients from inserting one row each.
     ///
     /// ```
     /// # #[cfg(feature = "nb")]

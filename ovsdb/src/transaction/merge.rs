@@ -63,7 +63,9 @@ pub enum MergeConflict {
     /// The views are of different replicas, or the replica was not current all the time between them. If it
     /// was current at neither, the transactions are merged, and the commit ends with
     /// [`CommitError::NotSent`](super::CommitError::NotSent).
-    #[error("the transactions are based on different replicas")]
+    #[error(
+        "the transactions are based on different replicas, or the replica was not current all the time between them"
+    )]
     Replica,
 }
 
@@ -73,12 +75,15 @@ impl<D: Database> Transaction<D> {
     ///
     /// Edits of the same row are joined. The references that the other transaction returned for
     /// inserted rows stay valid. Its operations are numbered after this one's: pass the returned number
-    /// to [`OperationIndex::after`].
+    /// to [`OperationIndex::after`]. A [`Selection`](super::Selection) keeps its earlier number, so the
+    /// rows of the other transaction's selects are found only in [`Outcome::results`](super::Outcome::results).
     ///
     /// [`OperationIndex::after`]: super::OperationIndex::after
     ///
-    /// Operations on all rows that meet a condition ([`update`](Self::update), [`mutate`](Self::mutate),
-    /// [`delete`](Self::delete)) are not checked for conflicts.
+    /// These operations are not checked for conflicts: [`update`](Self::update) and
+    /// [`mutate`](Self::mutate), even of a single row, [`delete`](Self::delete) by a condition, those of
+    /// [`any_table`](Self::any_table), except for the uuids of its inserts, and
+    /// [`operation`](Self::operation).
     ///
     /// ```
     /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -100,11 +105,11 @@ impl<D: Database> Transaction<D> {
     /// ```
     ///
     /// # Errors
-    /// A [`MergeConflict`] when both replace the same value or add different pairs for the same key of a
-    /// map, when one deletes a row that the other edits or inserts a row that the other writes, when both
-    /// edit different versions of a row, when the other transaction has read what this one changes, or
-    /// when their views are of different replicas, or from before and after an interruption of the same
-    /// one. This transaction is unchanged then, and each can be committed alone.
+    /// A [`MergeConflict`] when both replace the same value, replace or remove the pair of the same key of a
+    /// map, or add different pairs for it, when one deletes a row that the other edits or inserts a row
+    /// that the other writes, when both edit different versions of a row, when the other transaction has
+    /// read what this one changes, or when their views are of different replicas, or from before and after
+    /// an interruption of the same one. This transaction is unchanged then, and each can be committed alone.
     pub fn merge(&mut self, other: &Self) -> Result<usize, MergeConflict> {
         if let (Some(own), Some(other)) = (&self.basis, &other.basis)
             && !own.is_same(other)

@@ -241,7 +241,8 @@ pub struct Refusal {
     pub error: OvsdbError,
     /// Whether the request as a whole failed, before its first operation.
     pub(crate) of_request: bool,
-    /// Whether a guard failed that this crate added for what was read or replaced.
+    /// Whether a guard failed that this crate added for what was read or replaced, or for a key that an
+    /// edit adds.
     pub(crate) of_guard: bool,
 }
 
@@ -266,8 +267,8 @@ impl Refusal {
     }
 
     /// The refusal, with operations counted without the first `count` ones, which are guards. If one of
-    /// these failed, or one of the operations `waits`, which are guards too, the refusal is that of a
-    /// guard.
+    /// these failed, or one of the operations `waits`, which are guards too, the refusal names no
+    /// operation, and it is a conflict if the error is "timed out".
     pub(super) fn without_guards(mut self, count: usize, waits: &BTreeSet<usize>) -> Self {
         if let Some(operation) = self.operation
             && (operation < count || waits.contains(&(operation - count)))
@@ -332,9 +333,9 @@ pub enum CommitError {
     /// The transaction has a mistake, or a row that it needs was not found; nothing was sent.
     #[error("the transaction cannot be sent")]
     Build(#[from] BuildError),
-    /// The time limit passed, the client was closed or its runtime shut down, the server refused the
-    /// cache's monitor, or the view that the transaction is based on
-    /// [became outdated](super::Transaction::require_current); nothing was sent.
+    /// The time limit passed, the client was closed or its runtime shut down, decoding a message for the
+    /// cache panicked, which has ended the cache, the server refused the cache's monitor, or the view that
+    /// the transaction is based on [became outdated](super::Transaction::require_current); nothing was sent.
     #[error("the transaction was not sent")]
     NotSent(#[source] Disconnected),
     /// The server replied with an error; nothing has changed. Some errors of a cluster leave this open:
@@ -431,7 +432,8 @@ impl Outcome {
 
     /// Whether the transaction is known to be committed, but its results never arrived, for example
     /// because the connection was lost. Then [`results`](Self::results) are empty, counts are 0, and
-    /// selected rows are unknown; [`inserted`](Self::inserted) is still correct.
+    /// selected rows are unknown; [`inserted`](Self::inserted) returns only rows whose uuids the client
+    /// chose.
     #[must_use]
     pub const fn is_settled(&self) -> bool {
         self.settled

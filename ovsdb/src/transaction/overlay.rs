@@ -18,8 +18,8 @@ pub(super) struct Overlay<D> {
     /// What was read and written, by table, in the order of first use.
     tables: Vec<Box<dyn AnyTouched>>,
     places: HashMap<TypeId, usize>,
-    /// How many operations other than inserts and edits were added, and how many transactions were
-    /// merged into this one. An edit must not change operations of an earlier epoch.
+    /// How many operations other than inserts of typed rows and edits were added, and how many
+    /// transactions were merged into this one. An edit must not change operations of an earlier epoch.
     pub(super) epoch: usize,
 }
 

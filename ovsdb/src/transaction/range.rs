@@ -18,7 +18,8 @@ impl<D: Database> Transaction<D> {
     /// column of integers, it also verifies that no other row has come into the range. OVSDB's
     /// conditions order only numbers and cannot find rows without a number, and the exact value of a
     /// real is not known, because servers send reals rounded. So rows that another client adds are not
-    /// noticed in any other index, nor in a range of optional integers that includes rows without one.
+    /// noticed in any other index, nor in a range of optional integers that has no lower bound, or a bound
+    /// that is `None`.
     ///
     /// The server reads the whole table to verify a range.
     ///

@@ -89,9 +89,10 @@ impl<D: Database> Transaction<D> {
     /// with [row versions](crate::CacheBuilder::row_versions) the guard is the row's version, which
     /// covers all columns. Through a relay, columns are compared.
     ///
-    /// Inserts, edits and deletes of single rows are visible to later reads. What
-    /// [`update`](Self::update), [`mutate`](Self::mutate), and [`delete`](Self::delete) by a condition
-    /// change is not visible: the server computes it at the commit.
+    /// What [`insert`](Self::insert), [`edit`](Self::edit) and the [`delete`](Self::delete) of a single
+    /// row write is visible to later reads. What other operations write is not visible. These are
+    /// [`update`](Self::update) and [`mutate`](Self::mutate), even of a single row, a `delete` by a
+    /// condition, and the operations of [`any_table`](Self::any_table) and [`operation`](Self::operation).
     ///
     /// ```
     /// # #[cfg(feature = "nb")]
@@ -149,8 +150,10 @@ impl<D: Database> Transaction<D> {
     /// # }
     /// ```
     ///
-    /// It is a mistake, which the commit returns, if the cache was started without the index
-    /// ([`BuildError::NoIndex`]).
+    /// It is a mistake, which the commit returns, if the transaction has no view
+    /// ([`BuildError::NoView`]), if the cache was started without the table
+    /// ([`BuildError::NotReplicated`]) or the index ([`BuildError::NoIndex`]), or if the server lacks the
+    /// column of the key ([`BuildError::NoSuchColumn`]).
     pub fn get_by<T, Q, B>(&mut self, by: B, key: Q) -> Option<Arc<Row<T>>>
     where
         T: Table<Database = D>,
@@ -360,7 +363,8 @@ impl<D: Database> Transaction<D> {
         self.guarded(found, condition, is_whole, guard, |row| by.has(row, key))
     }
 
-    /// The rows that meet a condition, guarded against other rows that meet it.
+    /// The rows that meet a condition, guarded against other rows that meet it. If the condition compares
+    /// reals, only the rows that were found are guarded.
     pub(super) fn find_where<T: Table<Database = D>>(
         &mut self,
         condition: &AllOf<T>,

@@ -11,7 +11,8 @@ impl<D: Database> Transaction<D> {
     /// finds no row.
     ///
     /// Only this column is guarded, as by [`get`](Self::get), and only its value is sent with the
-    /// guard. Use it for rows that many clients write to, such as a router with its policies, routes
+    /// guard. But a row that the transaction edits without having it in a view is guarded as a whole. Use
+    /// this method for rows that many clients write to, such as a router with its policies, routes
     /// and load balancers. In a cache with [row versions](crate::CacheBuilder::row_versions), the guard of
     /// a column of reals is the row's version, as for [`get`](Self::get).
     ///
@@ -49,7 +50,8 @@ impl<D: Database> Transaction<D> {
     {
         let uuid = row.uuid();
         let Some(before) = self.overlay.before::<T>(uuid) else {
-            // A missing row is guarded by `get`, and a row that the transaction inserts needs no guard.
+            // `get` guards a missing row, and a row that was edited without being in a view. A row that the
+            // transaction inserts needs no guard.
             return self.get(row).map(|row| column.get(&row).clone());
         };
         let touched = self.overlay.touch::<T>();

@@ -9,22 +9,23 @@ use crate::value::{Atom, ColumnValue, Datum, Uuid};
 /// A row that the transaction writes.
 #[derive(Debug, Clone)]
 pub(super) struct Written<T> {
-    /// The row in the view, or the version that the caller read and edits; `None` when the transaction
-    /// inserts it, or its values are not known.
+    /// The row in the view, or the version that the caller read and edits; `None` when the row is new, or
+    /// its values are not known.
     pub(super) before: Option<Arc<Row<T>>>,
-    /// The row before the operations that further edits may still change.
+    /// The row as it was before the operations that further edits may still change; `None` while these
+    /// include the insert of the row, or its values are not known.
     pub(super) base: Option<Arc<Row<T>>>,
     /// The row as the transaction leaves it; `None` when the transaction deletes it.
     pub(super) now: Option<Arc<Row<T>>>,
-    /// Whether the transaction inserts the row.
+    /// Whether the transaction inserts the row; false if it first deletes a known row with the same uuid.
     pub(super) is_inserted: bool,
     /// The overlay's epoch when the operations after `base` were written.
     pub(super) epoch: usize,
     /// The numbers of the operations after `base`.
     pub(super) places: EditPlaces,
-    /// The columns whose value in the view is replaced as a whole.
+    /// The columns whose value in `before` is replaced as a whole.
     pub(super) replaced: BTreeSet<usize>,
-    /// The pairs of maps in the view that are replaced or removed.
+    /// The pairs of maps in `before` that are replaced or removed.
     pub(super) replaced_pairs: BTreeMap<usize, BTreeMap<Atom, Atom>>,
     /// The elements of sets, and the keys of maps, that are added or removed.
     pub(super) moved: BTreeMap<usize, BTreeSet<Atom>>,
@@ -153,7 +154,7 @@ impl<T> Written<T> {
         self.replaces() && earlier.replaces() || self.moved.iter().any(shared)
     }
 
-    /// Records that the pairs with these keys are replaced, for keys that the view has.
+    /// Records that the pairs with these keys are replaced, for keys that `before` has.
     pub(super) fn replace_pairs(&mut self, column: usize, keys: impl IntoIterator<Item = Atom>)
     where
         T: Table,

@@ -13,7 +13,7 @@ use crate::value::{Datum, Ref, Str, Uuid, Value};
 
 impl<D: Database> Transaction<D> {
     /// A value for the column `index` of `T`, with the name of the column. Records a mistake if the
-    /// server lacks the column.
+    /// server lacks the column or gives it another type.
     pub(super) fn datum<T: Table>(&mut self, index: usize, datum: Datum) -> Option<(Str, Datum)> {
         let column = T::COLUMNS.get(index)?;
         if let Some(server) = self.origin.schema()
@@ -147,13 +147,14 @@ impl<D: Database> Transaction<D> {
         columns.collect::<Vec<_>>().into()
     }
 
-    /// The clauses of an operation. Records a mistake if the server lacks one of their columns.
+    /// The clauses of an operation. Records a mistake if the server lacks one of their columns or gives
+    /// it another type.
     fn clauses<T: Table<Database = D>>(&mut self, rows: AllOf<T>) -> Vec<Clause> {
         self.check_condition(&rows);
         rows.into_clauses()
     }
 
-    /// Records a mistake if a condition uses a column that the server lacks.
+    /// Records a mistake if a condition uses a column that the server lacks or gives another type.
     pub(super) fn check_condition<T: Table<Database = D>>(&mut self, rows: &AllOf<T>) {
         if rows.as_row().is_some() {
             return;
@@ -254,7 +255,8 @@ impl<D: Database> Transaction<D> {
     }
 
     /// Fails the transaction with "timed out" unless a column of a row still has the value in `row`, as
-    /// `ovsdb_idl_txn_verify` of the C library does (optimistic concurrency).
+    /// `ovsdb_idl_txn_verify` of the C library does (optimistic concurrency). For a real that needs more
+    /// than 15 digits it always fails, because servers send reals rounded.
     ///
     /// ```
     /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]

@@ -25,7 +25,7 @@ use super::tls::TlsError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// The server cannot be reached.
+    /// The server cannot be reached, or the connection failed during the TLS handshake.
     #[error(transparent)]
     Io(#[from] io::Error),
     /// The server was reached, but TLS with it failed.

@@ -60,12 +60,14 @@ impl MemoryRemote {
         self.tls_host.as_deref()
     }
 
-    /// The client's end of a new connection. A server in this process needs a tokio runtime to serve
-    /// the other end.
+    /// The client's end of a new connection. A server in this process serves the other end in a task.
     ///
     /// # Errors
     /// When the server has ended or refuses connections. For a remote made by [`new`](Self::new), when its
     /// function fails.
+    ///
+    /// # Panics
+    /// When the remote is a server's, and this is called outside a tokio runtime.
     pub fn connect(&self) -> io::Result<DuplexStream> {
         (self.connect)()
     }

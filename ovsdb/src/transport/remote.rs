@@ -266,8 +266,8 @@ pub fn parse_remotes(text: &str) -> Result<Vec<Remote>, RemoteError> {
         .collect()
 }
 
-/// Remotes in any form: text as in ovsdb(7), separated by commas; a [`Remote`]; or an array or vector
-/// of these.
+/// Remotes in any form: text as in ovsdb(7), separated by commas; a [`Remote`]; an array or vector of
+/// these; or a slice of [`Remote`]s.
 ///
 /// ```
 /// use ovsdb::{IntoRemotes, Remote};

@@ -6,8 +6,8 @@ use std::sync::LazyLock;
 use crate::simulated::HashState;
 use crate::value::Uuid;
 
-/// One seed for the whole process, so that look-ups hash like the writer. Rows in a snapshot, and in
-/// the replies of this crate's own server, are in the order of their hashes.
+/// One seed for the whole process, so that look-ups hash like the writer. The order of rows in a
+/// snapshot, and in the replies of this crate's own server, depends on the seed.
 static HASHER: LazyLock<HashState> = LazyLock::new(Default::default);
 
 #[expect(

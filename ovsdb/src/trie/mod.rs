@@ -254,7 +254,7 @@ impl<E: Entry> HashTrie<E> {
         (node, depth)
     }
 
-    /// Inserts `entry`. Replaces the one that `is` accepts, and returns it.
+    /// Inserts `entry`. If `is` accepts an entry with this hash, replaces that entry and returns it.
     pub(crate) fn insert(&mut self, hash: u32, entry: E, is: impl Fn(&E) -> bool) -> Option<E> {
         let (node, depth) = self.leaf_mut(hash);
         let Node::Leaf(entries) = node else {
@@ -294,7 +294,7 @@ impl<E: Entry> HashTrie<E> {
         Some(&mut own_entries(entries)[at].1)
     }
 
-    /// Removes the first entry that `is` accepts.
+    /// Removes the first entry with this hash that `is` accepts.
     pub(crate) fn remove(&mut self, hash: u32, is: impl Fn(&E) -> bool) -> Option<E> {
         // Checked first, so that a miss copies nothing.
         self.get(hash, &is)?;

@@ -48,7 +48,8 @@ impl Atom {
     /// Reads an atom in its wire form.
     ///
     /// # Errors
-    /// When the next value is not an atom, or is malformed.
+    /// When the next value is not an atom, is malformed or nested too deep, or has a NUL or a number out
+    /// of range.
     pub fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         match reader.peek() {
             Some(b'"') => Ok(Self::String(reader.text()?)),
@@ -262,7 +263,8 @@ pub trait Atomic:
     /// Reads the wire form.
     ///
     /// # Errors
-    /// When the next value is of another type, or is malformed.
+    /// When the next value is of another type, is malformed or nested too deep, or has a NUL or a number
+    /// out of range.
     fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError>;
 
     /// The same value as an atom of any type.

@@ -60,7 +60,7 @@ impl ColumnKind {
 
     /// Whether this kind can hold values that a column of the type `server`, which it
     /// [accepts](Self::accepts), cannot: several where the server's column holds at most one, or none
-    /// where it holds exactly one.
+    /// where it holds exactly one. Always false for a map.
     pub(crate) const fn is_wider_than(&self, server: &ColumnType) -> bool {
         server.value.is_none()
             && server.max.is_one()
@@ -108,7 +108,8 @@ pub trait ColumnValue: Prefetch + fmt::Debug + Send + Sync {
     /// Replaces the value by the next one in the message.
     ///
     /// # Errors
-    /// When the value in the message is of another type, has too many elements, or is malformed.
+    /// When the value in the message is of another type, has too many elements, is malformed or nested
+    /// too deep, or has a NUL or a number out of range; or when a user's [`Atomic`] type refuses it.
     fn decode(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError>;
 
     /// Applies the change that an update2 message makes to the column (ovsdb-server(7), "Update2
@@ -117,7 +118,8 @@ pub trait ColumnValue: Prefetch + fmt::Debug + Send + Sync {
     /// [`decode`](Self::decode) there.
     ///
     /// # Errors
-    /// When the value in the message is of another type, has too many elements, or is malformed.
+    /// When the value in the message is of another type, has too many elements, is malformed or nested
+    /// too deep, or has a NUL or a number out of range; or when a user's [`Atomic`] type refuses it.
     fn decode_change(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError>;
 
     /// Whether a server gives this value to a column of the type `server` that an insert omits, as
@@ -166,7 +168,7 @@ pub(crate) fn read_datum(column: &mut dyn ColumnValue, datum: &Datum) -> bool {
 /// use ovsdb::Table;
 /// use ovsdb::value::Value;
 ///
-/// /// The columns with the type `V`.
+/// /// The columns with the shape of `V`.
 /// fn columns_of<T: Table, V: Value>() -> impl Iterator<Item = &'static str> {
 ///     T::COLUMNS.iter().filter(|column| column.kind == V::KIND).map(|column| column.name)
 /// }

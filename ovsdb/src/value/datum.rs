@@ -132,7 +132,8 @@ impl Datum {
     /// Reads the wire form.
     ///
     /// # Errors
-    /// When the next value is neither an atom, nor a set, nor a map, or is malformed.
+    /// When the next value is neither an atom, nor a set, nor a map; when it is malformed or nested too
+    /// deep, or has a NUL or a number out of range.
     pub fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         if reader.peek() != Some(b'[') {
             return Ok(Self::from(Atom::read(reader)?));

@@ -7,8 +7,8 @@ use std::ops::Index;
 
 use super::shared_slice::{IntoIter, SharedSlice};
 
-/// A map of atoms: pairs sorted by key, in one allocation (none when empty), which clones share until
-/// one of them is changed (copy-on-write).
+/// A map of atoms: pairs sorted by key, in one allocation, which clones share until one of them is
+/// changed (copy-on-write). A new empty map has no allocation.
 ///
 /// ```
 /// use ovsdb::{Map, Str};

@@ -20,8 +20,8 @@ pub trait Prefetch {
     /// Reads the reference counts that clones of these values will change. The values are those of one
     /// column in several rows, of the same type as this one.
     fn read_counts(&self, column: &[&dyn ColumnValue]) -> usize;
-    /// Reads the first elements of these values, with the text of strings, if they are sets or maps: a
-    /// change will read them. The values are of the same type as this one.
+    /// Reads the first elements of these values, with the text of strings, if their type is [`Set`] or
+    /// [`Map`]: a change will read them. The values are of the same type as this one.
     fn read_elements(&self, column: &[&dyn ColumnValue]) -> usize;
 }
 
@@ -29,7 +29,8 @@ pub trait Prefetch {
 pub(super) trait Read: Any {
     /// Reads the reference count that a clone changes; `None` where there is none.
     fn counts(&self) -> Option<usize>;
-    /// Reads the first elements of a set or a map, and the text of their strings; otherwise nothing.
+    /// Reads the first elements of a [`Set`] or a [`Map`], and the text of their strings. Of any other
+    /// type, also of [`Datum`], it reads nothing.
     fn elements(&self) -> usize {
         0
     }

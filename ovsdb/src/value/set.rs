@@ -6,9 +6,9 @@ use std::ops::Deref;
 
 use super::shared_slice::{IntoIter, SharedSlice};
 
-/// A set of atoms: sorted and distinct, in one allocation (none when empty), which clones share until
-/// one of them is changed (copy-on-write). In a replica, rows with the same set of references usually
-/// share it.
+/// A set of atoms: sorted and distinct, in one allocation, which clones share until one of them is
+/// changed (copy-on-write). A new empty set has no allocation. In a replica, rows with the same set of
+/// references usually share it.
 ///
 /// It dereferences to a sorted slice. Build it from an iterator: an insert into a large set moves all
 /// elements after the new one.

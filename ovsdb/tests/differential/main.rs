@@ -6,8 +6,8 @@
 //! uuids that a server chooses and what `README.md` lists as not compared. Steps that fail are shrunk
 //! to the few that matter.
 //!
-//! `OVSDB_TEST_SCALE=full` runs 10^6 transactions, `OVSDB_TEST_SEED=N` reproduces a run, and a `PATH`
-//! with another ovsdb-server compares with that one.
+//! `OVSDB_TEST_SCALE=full` compares 10^6 transactions and the files of 2,000 databases, `OVSDB_TEST_SEED=N`
+//! reproduces a run, and a `PATH` with another ovsdb-server compares with that one.
 
 #![cfg(feature = "server")]
 #![allow(missing_docs, unreachable_pub)]

@@ -81,8 +81,8 @@ impl Connection {
         }
     }
 
-    /// Everything that the server has sent so far; the last element is a string if it has closed the
-    /// connection.
+    /// Everything that the server has sent so far, except its probes, which are answered; the last element is a
+    /// string if it has closed the connection.
     async fn drain(&mut self) -> Result<Vec<Value>, String> {
         // There may be bytes left to read from a closed connection.
         let _ = self

@@ -21,7 +21,7 @@ const KEPT: usize = 300;
 pub enum Settle {
     /// By [`Transaction::commit_once`].
     ByLibrary,
-    /// By sending the transaction again: its rows have fixed uuids.
+    /// By sending the transaction again: the uuid of its item is fixed, so the server refuses a second insert.
     ByHand,
 }
 

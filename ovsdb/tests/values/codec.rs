@@ -195,7 +195,7 @@ fn reading(random: &mut Rng, name: &str, of: &Type, replicas: &mut Replicas) {
     }
 }
 
-/// The same with the elements of sets and maps sorted by their text, and reals unchanged.
+/// The JSON of a value, with the elements of its set or map sorted by their text.
 fn unordered(mut json: serde_json::Value) -> serde_json::Value {
     if let Some(parts) = json.get_mut(1).and_then(serde_json::Value::as_array_mut) {
         parts.sort_by_key(ToString::to_string);

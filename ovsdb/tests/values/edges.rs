@@ -58,7 +58,7 @@ const REFUSED: [&str; 24] = [
     "\"\n\"",
 ];
 
-/// Numbers that ovsdb-server writes but cannot read; this library can.
+/// Numbers that ovsdb-server cannot read, although it writes the last two; this library reads them.
 const READ_HERE: [&str; 3] = ["5e-324", "2.2250738585072e-308", "1.79769313486232e+308"];
 
 async fn servers() -> (Server, ovsdb::server::Server) {

@@ -352,7 +352,7 @@ fn written(value: &Value, of: &Type) -> Input {
     }
 }
 
-/// Whether JSON is this value, to the 15 digits with which ovsdb-server writes reals.
+/// Whether JSON is this value. Reals may differ by 1e-13 of their size, since ovsdb-server writes 15 digits.
 fn is_near(json: &Json, value: &Value) -> bool {
     // Not read as a `Datum`, which would merge two reals of a set that are equal in 15 digits.
     let parts = match (json[0].as_str(), json[1].as_array()) {

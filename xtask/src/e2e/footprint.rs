@@ -44,7 +44,7 @@ impl Footprint {
     /// exist before.
     ///
     /// # Errors
-    /// When something is left; the error names it.
+    /// When something is left, or the machine cannot be examined; the error lists what was left.
     pub(super) fn wait_until_gone(&self, token: &str) -> Result {
         let mut left = Vec::new();
         // The kernel ends processes and frees their resources asynchronously.

@@ -41,7 +41,7 @@ pub(super) struct Outcome {
 /// stored in the release's folder.
 ///
 /// # Errors
-/// When it cannot be run. Whether it failed is in the result.
+/// When it cannot be run, or its output cannot be stored. Whether it failed is in the result.
 pub(super) fn run(programs: &Programs, arguments: &str) -> Result<Outcome> {
     let name = arguments.split_whitespace().next().unwrap_or_default();
     let shown = format!("{}cargo xtask {arguments}", programs.assignments());

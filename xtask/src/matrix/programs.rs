@@ -53,7 +53,8 @@ impl Programs {
     /// Writes the scripts of a release whose packages are in `root` of this folder.
     ///
     /// # Errors
-    /// When a program that every run uses or the loader is missing, or a program would use the machine's libraries.
+    /// When a program that every run uses or the loader is missing, a program would use the machine's libraries, or a
+    /// file cannot be read or written.
     pub(super) fn of(release: &str, folder: &Path) -> Result<Self> {
         let this = Self {
             release: release.to_owned(),
@@ -227,7 +228,7 @@ impl Programs {
     /// How many programs the scripts have started.
     ///
     /// # Errors
-    /// When a program that every run uses was not started.
+    /// When a program that every run uses was not started, or the record of the starts cannot be read.
     pub(super) fn starts(&self) -> Result<usize> {
         let started = fs::read_to_string(self.started())?;
         for name in REQUIRED {

@@ -27,7 +27,7 @@ pub(super) fn release(name: &str) -> std::result::Result<String, String> {
 /// The release's folder, `target/matrix/RELEASE`, with its packages in `root`.
 ///
 /// # Errors
-/// When the packages cannot be downloaded or extracted.
+/// When apt knows no mirror of Debian, or the packages cannot be downloaded or extracted.
 pub(super) fn prepare(release: &str, mirror: Option<&str>, fresh: bool) -> Result<PathBuf> {
     let folder = root().join("target/matrix").join(release);
     let done = folder.join("root");

@@ -204,7 +204,7 @@ fn errors_of(messages: &[Value]) -> Vec<CompileError> {
     errors
 }
 
-/// Builds the simulation in a separate folder, since its flags affect every crate.
+/// Gives a command the flags of the simulation, and a separate build folder, since the flags affect every crate.
 fn as_simulation(command: &mut Command) -> &mut Command {
     let flags = "--cap-lints=allow --cfg simulation --cfg tokio_unstable";
     let target = root().join("target/mutants/simulation");

@@ -29,7 +29,8 @@ fn say(line: &Value) -> Result {
 
 /// Follows all tables and columns until the mark is -1.
 pub(crate) fn follow(remote: &str) -> Result {
-    // One thread, as the peers have, except that the library decodes a large reply on another thread.
+    // One thread, as the peers have, except that the library decodes a large reply, and drops a large
+    // table, on other threads.
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?

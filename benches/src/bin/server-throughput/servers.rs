@@ -30,8 +30,8 @@ impl Kind {
     }
 }
 
-/// Serves the file on the socket until the process is killed. One thread does everything, as in
-/// ovsdb-server.
+/// Serves the file on the socket until the process is killed. One thread serves, as in ovsdb-server; the
+/// file is synced and compacted on other threads.
 pub(crate) fn serve(file: &Path, socket: &Path) -> Result {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()

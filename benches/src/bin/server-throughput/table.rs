@@ -1,4 +1,5 @@
-//! The tables of figures: each is the median of the runs, with a column for each server.
+//! The tables of figures: one with the medians of the runs and a column for each server, and one with a
+//! single measurement of the server within the process of its clients.
 
 use ovsdb_benches::{median, number};
 

@@ -1,4 +1,4 @@
-//! Compares the rows of the servers at the end with the records of the writers.
+//! Compares the leader's rows at the end with the records of the writers.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -23,7 +23,8 @@ fn say(line: &Value) -> Result {
 }
 
 pub(crate) fn follow(remotes: &str) -> Result {
-    // One thread, as the peers have, except that the library decodes a large reply on another thread.
+    // One thread, as the peers have, except that the library decodes a large reply, and drops a large
+    // table, on other threads.
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?

@@ -107,7 +107,7 @@ impl Followers {
         samples.unwrap_or_default()
     }
 
-    /// Waits until all of them have seen the last heartbeats.
+    /// Waits until all of them have seen the last heartbeats, at most for `LIMIT`.
     pub(crate) fn wait_for(&self, committed: &Committed) -> Result {
         let deadline = Instant::now() + LIMIT;
         for follower in &self.followers {

@@ -2,8 +2,9 @@
 //! writers record what they wrote. At the end, the program reports what is duplicated, lost or different, and
 //! how stale the caches were.
 //!
-//! The members are real ovsdb-servers. Each cache runs in a separate process, as the peers do, so that its
-//! memory can be measured. `cargo xtask soak` runs this program.
+//! The members are ovsdb-servers, unless `OVSDB_TEST_SERVER=embedded` selects the library's. Each cache runs
+//! in a separate process, as the peers do, so that its memory can be measured. `cargo xtask soak` runs this
+//! program.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,

@@ -60,8 +60,9 @@ pub fn find_nats(
     children::find(txn, &*ROUTERS, router, LogicalRouter::NAT, is_meant)
 }
 
-/// Updates the first NAT of a router that is equivalent to `wanted`, or adds a new one. Columns that
-/// `wanted` leaves empty and keys that it lacks are kept.
+/// Updates the addresses, logical port, options and external ids of the first NAT of a router that is
+/// equivalent to `wanted`, or adds a new one. Columns that `wanted` leaves empty and keys that it lacks
+/// are kept.
 pub fn ensure_nat(txn: &mut Transaction, router: &str, wanted: &Nat) -> Result<Ref<Nat>> {
     let found = find_nats(txn, router, |nat| is_equivalent(nat, wanted))?;
     let Some(nat) = found.first() else {

@@ -30,7 +30,7 @@ fn rounds() -> usize {
     }
 }
 
-/// Does one of the operations, each of which is possible at any time.
+/// Does one of the operations, or fails if a row that it needs does not exist.
 fn operate(txn: &mut Transaction, what: usize, number: usize) -> Result {
     let (switch, router) = (format!("sw{}", number % 2), format!("rtr{}", number % 2));
     let (port, hop) = (format!("p{number}"), format!("10.0.0.{number}"));

@@ -11,8 +11,8 @@ use crate::input::{Input, Nodes};
 
 /// Reads the manifests and reports what they describe, without a database
 ///
-/// It reports everything that apply and plan would leave out, except objects that contradict the
-/// rows of a database.
+/// It reports everything that apply and plan would leave out, except what they would leave out because of
+/// the rows of a database.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]

@@ -1,5 +1,6 @@
 //! The options for the address of a database and for connecting to it, and the environment variables
-//! that replace them. The options for TLS and for the leader have the names that `ovn-nbctl` uses.
+//! that replace them. Except `--server-name`, the options for TLS and for the leader have the names that
+//! `ovn-nbctl` uses.
 
 use std::fmt;
 use std::path::PathBuf;

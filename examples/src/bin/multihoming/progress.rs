@@ -1,4 +1,4 @@
-//! A progress bar, if the output is a terminal and there is something to wait for.
+//! A progress bar, if the standard error is a terminal and there is something to wait for.
 
 use std::time::{Duration, Instant};
 

@@ -34,7 +34,8 @@ pub(super) struct Keys<K> {
     pub(super) queue: VecDeque<K>,
     pub(super) places: HashMap<K, Place>,
     pub(super) delays: Delays<K>,
-    /// Whether a source was added or has woken the queue, and the sources were not polled since.
+    /// Whether a source was added, or a source or the timer has woken the queue, and the sources were not
+    /// polled since.
     pub(super) sources_ready: bool,
     /// Whether all sources have ended.
     pub(super) exhausted: bool,

@@ -45,8 +45,9 @@ pub(super) struct Connection {
 
 /// The state of a connection from which nothing more is read.
 struct Ended {
-    /// When the time limit began: when reading ended, or when the output that a fault delays is due. After
-    /// the client closed its end, the limit begins again whenever something was sent to it.
+    /// When the time limit began: when the client closed its end, or when the server began to close the
+    /// connection; if a fault delays the output, when that is due. After the client closed its end, the
+    /// limit begins again whenever something was sent to it.
     since: tokio::time::Instant,
     /// Why the server closes the connection; `None` if the client closed its end.
     reason: Option<String>,
@@ -223,8 +224,8 @@ impl Connection {
             .with_hub(|hub| hub.handle_sent(self.id, count, now()));
     }
 
-    /// Handles the messages that have arrived, until much output is queued, and sends the output: first
-    /// this session's replies, then other sessions' updates.
+    /// Handles the messages that have arrived, as long as the machine wants input, and sends the output:
+    /// first this session's replies, then other sessions' updates.
     fn handle_messages(&mut self) {
         let mut ready = Vec::new();
         let refused = self.handle_buffer(&mut ready);

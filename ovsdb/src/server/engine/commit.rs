@@ -310,7 +310,7 @@ impl Transaction<'_> {
                 return Err(self.duplicate(id, def, ids, other, row));
             }
             same.push(row);
-            // The stored row with these values, unless the transaction changes its values.
+            // The stored row with these values, unless the transaction changes its values or deletes it.
             let keeps = |other: &Row| match written.rows.get(&other.uuid()) {
                 Some(change) => {
                     let new = change.change.new.as_ref();

@@ -180,8 +180,8 @@ impl Schema {
         &self.source.name
     }
 
-    /// A column whose references a file would lose: an ephemeral column that must not be empty. When
-    /// its rows were read from the file again, they would refer to no row.
+    /// A column whose references a file would lose: an ephemeral column that must refer to a row. In the
+    /// rows that are read from the file, it would refer to none.
     pub(crate) fn lost_reference(&self) -> Option<(&TableDef, &ColumnDef)> {
         let tables = self.tables.iter();
         let mut columns =

@@ -34,8 +34,8 @@ struct FileState {
     file: Arc<File>,
     /// The file's length.
     length: u64,
-    /// The length from which growth is measured: the file's length when it was opened, compacted or
-    /// replaced, or when a compaction was postponed.
+    /// The length from which growth is measured: the file's length when it was opened, compacted (without
+    /// what was appended meanwhile) or replaced, or when a compaction was postponed.
     base: u64,
     /// The number of records after the schema; once the file was compacted or replaced, only of those
     /// appended since.

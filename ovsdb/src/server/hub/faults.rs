@@ -88,7 +88,7 @@ impl Hub {
     /// [`regain_leadership`](Self::regain_leadership) is called as often as this.
     ///
     /// # Errors
-    /// When there is no such database, or the server does not decide by itself whether it leads.
+    /// When there is no such database, or the server is a member of a cluster or relays the database.
     pub(crate) fn lose_leadership(&mut self, database: &str, now: Now) -> Result<(), OvsdbError> {
         let Some(hosted) = self.databases.get_mut(database) else {
             return Err(unknown(database));

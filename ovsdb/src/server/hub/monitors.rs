@@ -17,7 +17,8 @@ use crate::value::json::Raw;
 /// An update's text up to this length is copied into a message that several sessions share.
 const COPIED: usize = 64 * 1024;
 
-/// The text of an update, shared by all monitors with the same selection.
+/// The text of an update, shared by all monitors with the same selection. Monitors of the method `monitor`
+/// have a text of their own.
 struct UpdateText {
     selection: Arc<Selection>,
     first_version: bool,

@@ -43,7 +43,7 @@ impl Hub {
         true
     }
 
-    /// The connection to the source was made or lost.
+    /// Reports to clients whether the relay is connected to its source.
     pub(crate) fn set_relay_connected(&mut self, name: &str, connected: bool, now: Now) {
         let connected = Datum::from(Atom::Boolean(connected));
         self.set_status(name, &[("connected", connected)], now);

@@ -309,7 +309,7 @@ impl Machine {
 
     // Replicas.
 
-    /// Takes a monitor back if its message was applied. Hands a long message to the driver.
+    /// Takes a monitor back if its message was applied or could not be. Hands a long message to the driver.
     fn applied(&mut self, now: Instant, applied: Applied) -> Handled {
         match applied {
             Applied::Done(decoded) => self.take_decoded(now, decoded),
@@ -326,7 +326,7 @@ impl Machine {
         Ok(())
     }
 
-    /// Takes a monitor back after its message was applied.
+    /// Takes a monitor back after its message was applied or could not be.
     pub(super) fn take_decoded(&mut self, now: Instant, decoded: Decoded) {
         self.published = true;
         self.with_server(now, |monitors, server| {

@@ -1,4 +1,4 @@
-//! A monitor that the server refuses: why, and when to request it again.
+//! When to request a monitor again that was refused, or whose start lost several connections in a row.
 //!
 //! A refusal concerns one cache only: that cache is stale and reports why, while the connection serves
 //! all others. If the server would refuse again for the same reason, the monitor is requested again

@@ -1,5 +1,5 @@
-//! Sessions that stand by a member of a cluster that does not lead: they stay connected until it leads, or shows
-//! that another member does.
+//! Sessions that stand by a member of a cluster that does not lead: they stay connected until it leads, shows
+//! that another member does, or another attempt is due.
 
 use super::*;
 

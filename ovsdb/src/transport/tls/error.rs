@@ -64,8 +64,8 @@ impl fmt::Display for TlsMaterial {
     }
 }
 
-/// What is wrong with TLS: with its configuration, with the server's certificate, or, according to the
-/// server, with this client's.
+/// What is wrong with TLS: with its configuration, with the server's certificate, with the handshake or
+/// connection, or, according to the server, with this client's certificate.
 ///
 /// ```
 /// use ovsdb::{TlsConfig, TlsError};
@@ -79,7 +79,7 @@ pub enum TlsError {
     /// No CA certificate was given, so no peer can be trusted.
     #[error("no CA certificate was given")]
     NoCaCertificates,
-    /// A server has no certificate.
+    /// A server was configured without a certificate.
     #[error("no certificate and private key of the server were given")]
     NoServerCertificate,
     /// The name cannot be in a certificate.

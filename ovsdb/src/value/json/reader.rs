@@ -300,7 +300,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// When a member is followed by neither a comma nor the object's end, or when the next key or its
-    /// colon is missing or malformed.
+    /// colon is missing or malformed, or the key has a NUL.
     pub fn key(&mut self) -> Result<Option<Cow<'a, str>>> {
         let start = self.checkpoint();
         let separator = if self.fresh { "" } else { "," };
