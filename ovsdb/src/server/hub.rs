@@ -270,18 +270,19 @@ impl Hub {
         }
     }
 
-    /// A journal could not be synced to disk: the replies that wait for that become errors.
-    pub(crate) fn handle_sync_failed(&mut self, database: &str, error: &OvsdbError) {
+    /// A journal could not be synced to disk. The transactions that wait for that were carried out, and may be on
+    /// disk or not: their clients are disconnected, since a reply with an error would say that nothing has changed.
+    pub(crate) fn handle_sync_failed(&mut self, database: &str, error: &str) {
         let Some(hosted) = self.databases.get_mut(database) else {
             return;
         };
         for unsynced in std::mem::take(&mut hosted.unsynced) {
-            let mut results = unsynced.results;
-            results.pop();
-            results.push(',');
-            error.write(&mut results);
-            results.push(']');
-            self.reply_synced(unsynced.session, &unsynced.id, results);
+            if let Some(session) = self.sessions.get_mut(&unsynced.session) {
+                session.close(format!(
+                    "database {database} could not be synced to disk: {error}"
+                ));
+                self.ready.push(unsynced.session);
+            }
         }
     }
 

@@ -14,7 +14,6 @@ use super::engine::Database;
 use super::file::{Compaction, FileJournal, FileLock};
 use super::hosted::{FullRecord, Position};
 use crate::error_chain::ErrorChain;
-use crate::protocol::OvsdbError;
 
 /// A database's file.
 #[derive(Debug)]
@@ -139,12 +138,8 @@ impl Storage {
         shared.with_hub(|hub| match synced {
             Ok(position) => hub.handle_synced(&self.name, position),
             Err(error) => {
-                let chain = ErrorChain::new(&error);
-                tracing::error!(database = %self.name, error = %chain, "a database cannot be written");
-                let error = OvsdbError {
-                    details: Some(error.to_string().into()),
-                    ..OvsdbError::new("I/O error")
-                };
+                let error = ErrorChain::new(&error).to_string();
+                tracing::error!(database = %self.name, error, "a database cannot be written");
                 hub.handle_sync_failed(&self.name, &error);
             }
         });

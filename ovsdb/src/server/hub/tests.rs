@@ -219,14 +219,18 @@ fn a_transaction_that_cannot_be_written_leaves_nothing() {
 }
 
 #[test]
-fn transactions_that_wait_for_a_failing_disk_fail() {
+fn clients_whose_transactions_wait_for_a_failing_disk_are_disconnected_without_a_reply() {
     let mut test = Test::new(Quotas::new());
-    let client = test.connect();
+    let (client, other) = (test.connect(), test.connect());
     assert_eq!(test.insert(client, 1, "one", true), "");
-    test.hub
-        .handle_sync_failed("D", &OvsdbError::new("I/O error"));
-    let reply = test.read(client);
-    assert!(reply.contains(r#"{},{"error":"I/O error"}]"#), "{reply}");
+    test.hub.handle_sync_failed("D", "the disk is broken");
+    assert_eq!(test.read(client), "");
+    assert_eq!(
+        test.hub.poll_close(client).as_deref(),
+        Some("database D could not be synced to disk: the disk is broken")
+    );
+    assert!(test.hub.poll_ready().contains(&client));
+    assert_eq!(test.hub.poll_close(other), None);
     assert!(!test.hub.waits_for_disk("D"));
 }
 
