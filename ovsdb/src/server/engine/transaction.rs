@@ -78,7 +78,7 @@ pub(super) struct Transaction<'a> {
     caller: &'a dyn Caller,
     /// The time since its first try.
     elapsed: Duration,
-    /// The shortest time limit of its `wait` operations.
+    /// The time limit of the `wait` operation that is not met.
     pub(super) timeout: Option<Duration>,
     /// Whether the reply must wait for the disk.
     pub(super) durable: bool,
@@ -415,9 +415,6 @@ impl<'a> Transaction<'a> {
             },
             None => None,
         };
-        if let Some(limit) = limit {
-            self.timeout = Some(self.timeout.map_or(limit, |least| least.min(limit)));
-        }
         let equal = match &*text_of(until) {
             "==" => true,
             "!=" => false,
@@ -439,7 +436,10 @@ impl<'a> Transaction<'a> {
                 };
                 Err(error("timed out", details).into())
             }
-            _ => Err(Stop::Waits),
+            _ => {
+                self.timeout = limit;
+                Err(Stop::Waits)
+            }
         }
     }
 

@@ -516,6 +516,36 @@ fn a_wait_that_fails_says_how_many_milliseconds_it_waited() {
 }
 
 #[test]
+fn only_the_wait_that_is_not_met_limits_the_time() {
+    let mut test = Test::new(Quotas::new());
+    let client = test.hub.handle_connected(test.now, Duration::ZERO, false);
+    let client = client.expect("a session");
+    for (id, limit) in [(1, None), (2, Some(5000))] {
+        let wait = |limit: Option<u64>, until: &str| {
+            let limit = limit.map_or(String::new(), |limit| format!(r#""timeout":{limit},"#));
+            format!(
+                r#"{{"op":"wait",{limit}"table":"T","where":[],"columns":["n"],"until":"{until}","rows":[]}}"#
+            )
+        };
+        let (met, not_met) = (wait(Some(0), "=="), wait(limit, "!="));
+        let request =
+            format!(r#"{{"id":{id},"method":"transact","params":["D",{met},{not_met}]}}"#);
+        test.hub.handle_message(client, &request, test.now);
+        assert_eq!(test.read(client), "");
+        let deadline = limit.map(|limit| test.now.instant + Duration::from_millis(limit));
+        assert_eq!(test.hub.poll_timeout(), deadline);
+    }
+    test.now.instant += Duration::from_secs(5);
+    test.hub.handle_timeout(test.now);
+    let reply = test.read(client);
+    assert!(
+        reply.contains(r#""id":2"#) && reply.contains("timed out after 5000 ms"),
+        "{reply}"
+    );
+    assert_eq!(test.hub.poll_timeout(), None);
+}
+
+#[test]
 fn no_session_gets_more_than_its_quota() {
     let mut test = Test::new(Quotas {
         sessions: 3,
