@@ -10,6 +10,7 @@ use ovsdb::{Client, CommitError, ConnectionState, Remote};
 use support::inventory::{Database, Item};
 use support::{INVENTORY, item};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 /// A test that takes longer hangs.
@@ -107,6 +108,36 @@ async fn a_server_that_hangs_answers_when_it_is_released() {
     waited.expect_err("nothing is answered");
     drop(hang);
     asked.await.expect("an answer");
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_keeps_the_connections_of_clients_that_it_does_not_probe() {
+    let interval = Duration::from_millis(100);
+    let builder = Server::builder().memory(INVENTORY).probe_interval(interval);
+    let server = builder.start().expect("a server");
+    let remote = server
+        .listen(&"ptcp:0:127.0.0.1".parse().expect("a remote"))
+        .await;
+    let Remote::Tcp { host, port, .. } = remote.expect("a socket") else {
+        panic!("not TCP");
+    };
+    let mut peer = TcpStream::connect((host.to_string(), port))
+        .await
+        .expect("a connection");
+    let hang = server.faults().hang();
+    let request = br#"{"id":1,"method":"echo","params":["late"]}"#;
+    peer.write_all(request).await.expect("a request");
+    tokio::time::sleep(interval * 5).await;
+    drop(hang);
+    let (mut text, mut buffer) = (String::new(), [0; 1000]);
+    while !text.contains("late") {
+        let read = timeout(HANG, peer.read(&mut buffer))
+            .await
+            .expect("no hang");
+        let count = read.expect("a connection");
+        assert_ne!(count, 0, "the connection was closed after {text:?}");
+        text += std::str::from_utf8(&buffer[..count]).expect("text");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -288,10 +288,19 @@ async fn watch_clock(shared: Weak<Shared>) {
         let Some(shared) = shared.upgrade() else {
             return;
         };
+        let mut faults = shared.faults.subscribe();
+        if faults.borrow_and_update().hanging > 0 {
+            tokio::select! {
+                () = shared.stopped() => return,
+                _ = faults.wait_for(|faults| faults.hanging == 0) => {}
+            }
+            shared.with_hub(|hub| hub.handle_resumed(now()));
+        }
         let deadline = shared.hub().poll_timeout();
         tokio::select! {
             () = shared.stopped() => return,
             () = shared.earlier.notified() => {}
+            _ = faults.changed() => {}
             () = async { match deadline {
                 Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
                 None => std::future::pending().await,

@@ -107,7 +107,8 @@ impl Faults<'_> {
     }
 
     /// Neither reads nor writes, like a stopped process: connections are accepted, and nothing is
-    /// answered. Requests sent meanwhile are handled when the fault ends.
+    /// answered, except the handshakes of TLS. Clients are not probed. Requests sent meanwhile are handled
+    /// when the fault ends.
     pub fn hang(self) -> Fault {
         self.shared.change_faults(|faults| faults.hanging += 1);
         self.connection_fault(|faults| faults.hanging -= 1)

@@ -324,6 +324,14 @@ impl Hub {
         }
     }
 
+    /// The server neither read nor wrote for some time, and does again: what clients sent meanwhile was not
+    /// read yet.
+    pub(crate) fn handle_resumed(&mut self, now: Now) {
+        for session in self.sessions.values_mut() {
+            session.record_activity(now.instant);
+        }
+    }
+
     /// When to call [`handle_timeout`](Self::handle_timeout).
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let probes = self.sessions.values().filter_map(Session::deadline);
