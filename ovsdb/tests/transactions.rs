@@ -425,6 +425,18 @@ async fn requests_other_than_transact_are_answered() {
 }
 
 #[tokio::test]
+async fn no_lock_is_held_after_the_client_was_closed() {
+    let server = inventory_server();
+    let client: Client<Database> = connect(&server).await;
+    let mut lock = client.lock("l").await.expect("a lock");
+    assert!(lock.is_held());
+    client.close().await;
+    assert!(!lock.is_held());
+    lock.held().await.expect_err("the client is closed");
+    lock.lost().await.expect_err("the client is closed");
+}
+
+#[tokio::test]
 async fn a_client_of_a_database_that_does_not_exist_says_so() {
     #[derive(Debug)]
     struct Nobody;

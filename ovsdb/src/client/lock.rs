@@ -69,10 +69,16 @@ impl Lock {
         &self.name
     }
 
-    /// Whether this client holds the lock, as far as the server has reported.
+    /// Whether this client holds the lock, as far as the server has reported; false once the client has
+    /// ended.
     #[must_use]
     pub fn is_held(&self) -> bool {
-        *self.held.borrow()
+        !self.has_ended() && *self.held.borrow()
+    }
+
+    /// Whether the client has ended. The last value is not changed then.
+    fn has_ended(&self) -> bool {
+        self.held.has_changed().is_err()
     }
 
     /// Waits until this client holds the lock.
@@ -92,10 +98,11 @@ impl Lock {
     }
 
     async fn becomes(&mut self, wanted: bool) -> Result<(), Disconnected> {
-        match self.held.wait_for(|held| *held == wanted).await {
-            Ok(_) => Ok(()),
-            Err(_) => Err(Disconnected::new(DisconnectReason::Closed)),
+        let becomes = self.held.wait_for(|held| *held == wanted).await.is_ok();
+        if becomes && !self.has_ended() {
+            return Ok(());
         }
+        Err(Disconnected::new(DisconnectReason::Closed))
     }
 }
 

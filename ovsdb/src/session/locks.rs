@@ -20,8 +20,17 @@ struct Entry {
     waiting: Vec<Waiting>,
     /// The number of the last request for the lock: only its answer counts.
     last: u64,
-    /// Whether the server has answered the last request on this connection without an error.
-    answered: bool,
+    answer: Answer,
+}
+
+/// The answer to the last request for a lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    /// It was not given yet.
+    Awaited,
+    Given,
+    /// The server refused the request, or there is no connection: no answer comes without a new request.
+    None,
 }
 
 /// A caller that waits for a lock.
@@ -83,7 +92,7 @@ impl Locks {
             if steal && !*entry.held.borrow() {
                 // A server refuses a second request for the same lock, so the first one is withdrawn.
                 entry.waiting.push(Waiting { reply, steal });
-                entry.answered = false;
+                entry.answer = Answer::Awaited;
                 let unlock = Request::Unlock { name: name.clone() };
                 let number = count(&mut self.requests);
                 entry.last = number;
@@ -93,13 +102,20 @@ impl Locks {
                     (Waiter::Lock { name, number }, steal),
                 ];
             }
-            if entry.answered {
+            if entry.answer == Answer::Given {
                 let told = reply.send(Ok(entry.held.subscribe())).is_ok();
                 entry.handles -= usize::from(!told);
-            } else {
-                entry.waiting.push(Waiting { reply, steal });
+                return Vec::new();
             }
-            return Vec::new();
+            entry.waiting.push(Waiting { reply, steal });
+            if entry.answer == Answer::Awaited {
+                return Vec::new();
+            }
+            entry.answer = Answer::Awaited;
+            entry.last = count(&mut self.requests);
+            let number = entry.last;
+            let request = lock_request(&name, steal);
+            return vec![(Waiter::Lock { name, number }, request)];
         }
         let request = lock_request(&name, steal);
         let number = count(&mut self.requests);
@@ -108,7 +124,7 @@ impl Locks {
             held: watch::Sender::new(false),
             waiting: vec![Waiting { reply, steal }],
             last: number,
-            answered: false,
+            answer: Answer::Awaited,
         };
         self.entries.insert(name.clone(), entry);
         vec![(Waiter::Lock { name, number }, request)]
@@ -135,8 +151,9 @@ impl Locks {
         let Some(entry) = entry.filter(|entry| entry.last == number) else {
             return false;
         };
+        entry.answer = Answer::None;
         if let Ok(held) = answer {
-            entry.answered = true;
+            entry.answer = Answer::Given;
             entry.held.send_replace(held);
         }
         for Waiting { reply, .. } in std::mem::take(&mut entry.waiting) {
@@ -164,7 +181,7 @@ impl Locks {
     /// The connection is lost, and every lock with it.
     pub(super) fn lost(&mut self) {
         for entry in self.entries.values_mut() {
-            entry.answered = false;
+            entry.answer = Answer::None;
             if !planted!(LockKept) {
                 entry.held.send_if_modified(std::mem::take);
             }
@@ -182,6 +199,7 @@ impl Locks {
         let requests = entries.map(|(name, entry)| {
             let number = count(&mut self.requests);
             entry.last = number;
+            entry.answer = Answer::Awaited;
             let name = name.clone();
             let request = lock_request(&name, entry.steals());
             (Waiter::Lock { name, number }, request)
@@ -195,6 +213,7 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
+    use crate::protocol::OvsdbError;
 
     #[test]
     fn a_caller_that_has_gone_holds_no_handle() {
@@ -212,6 +231,36 @@ mod tests {
         assert!(locks.request(name(), false, second).is_empty());
         assert!(locks.release("l"), "the first handle was the only one");
         assert!(locks.is_empty());
+    }
+
+    #[test]
+    fn a_lock_that_was_refused_is_requested_again() {
+        let mut locks = Locks::default();
+        let name = || Str::from("l");
+        let (first, mut answer) = oneshot::channel();
+        assert_eq!(locks.request(name(), false, first).len(), 1);
+        assert!(!locks.answered("l", 1, Ok(true)));
+        let held = answer.try_recv().expect("an answer").expect("a lock");
+        // The server of the next connection refuses locks.
+        locks.lost();
+        assert_eq!(locks.requests().len(), 1);
+        let refusal = || Error::Refused(OvsdbError::new("not allowed"));
+        assert!(!locks.answered("l", 2, Err(refusal())));
+        assert!(!*held.borrow());
+        let (second, mut answer) = oneshot::channel();
+        assert_eq!(locks.request(name(), false, second).len(), 1);
+        // The next caller waits for the same answer.
+        let (third, mut same) = oneshot::channel();
+        assert!(locks.request(name(), false, third).is_empty());
+        assert!(!locks.answered("l", 3, Err(refusal())));
+        for answer in [&mut answer, &mut same] {
+            let refused = answer.try_recv().expect("an answer");
+            assert_eq!(
+                refused.expect_err("no lock").to_string(),
+                refusal().to_string()
+            );
+        }
+        assert!(locks.release("l"), "the first handle is left");
     }
 
     #[test]
@@ -289,7 +338,7 @@ mod tests {
         let mut locks = Locks::default();
         let (reply, mut answer) = oneshot::channel();
         locks.request("l".into(), false, reply);
-        let refused = Error::Refused(crate::protocol::OvsdbError::new("syntax error"));
+        let refused = Error::Refused(OvsdbError::new("syntax error"));
         assert!(
             !locks.answered("l", 1, Err(refused)),
             "nothing is to be released"

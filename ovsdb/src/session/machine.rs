@@ -700,6 +700,7 @@ impl Machine {
     pub(super) fn finish(&mut self, lost: &Disconnected) -> Vec<oneshot::Sender<()>> {
         let lost_state = ConnectionState::Closed { lost: lost.clone() };
         self.shared.state.send_replace(lost_state);
+        self.locks = Locks::default();
         self.monitors.fail(lost);
         std::mem::take(&mut self.closers)
     }
