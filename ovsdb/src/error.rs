@@ -205,15 +205,6 @@ impl Disconnected {
     pub fn reason(&self) -> &DisconnectReason {
         &self.reason
     }
-
-    /// Whether no further connection will be made.
-    pub(crate) fn is_for_good(&self) -> bool {
-        let reason = self.reason();
-        matches!(
-            reason,
-            DisconnectReason::Closed | DisconnectReason::RuntimeGone
-        )
-    }
 }
 
 /// Why a request failed.

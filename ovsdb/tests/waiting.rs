@@ -6,8 +6,11 @@ use std::cell::Cell;
 use std::pin::pin;
 use std::time::Duration;
 
-use ovsdb::cache::Freshness;
-use ovsdb::{Cache, Client, ConnectionState, DisconnectReason, Ref, Snapshot, WaitError};
+use ovsdb::cache::{Freshness, Index};
+use ovsdb::{
+    Cache, Client, CommitError, ConnectionState, DisconnectReason, Disconnected, Error, Ref,
+    Snapshot, WaitError,
+};
 use support::inventory::{Database, Item};
 use support::{connect, inventory_server, item};
 
@@ -176,4 +179,33 @@ fn a_session_ends_with_its_runtime() {
         matches!(lost.reason(), DisconnectReason::RuntimeGone),
         "{lost}"
     );
+}
+
+#[tokio::test]
+async fn a_cache_that_a_panic_has_ended_says_so() {
+    let server = inventory_server();
+    let client: Client<Database> = connect(&server).await;
+    let index = Index::<Item, i64>::function(|item| {
+        assert_ne!(item.total, 13, "the index has no key for 13");
+        Some(item.total)
+    });
+    let started = client.cache().table::<Item>().index(&index).start();
+    let cache = started.await.expect("a cache");
+    let ended = |lost: &Disconnected| matches!(lost.reason(), DisconnectReason::DecoderPanicked);
+    let wait = cache.wait_until(HANG, |view| find(view, "none"));
+    let mut freshness = cache.freshness();
+    let watched = freshness.wait_for(|_| false);
+    let other = connect(&server).await;
+    let (_, waited, watched) = tokio::join!(insert(&other, "last", 13), wait, watched);
+    assert!(matches!(waited, Err(WaitError::Ended(lost)) if ended(&lost)));
+    assert!(matches!(watched, Err(lost) if ended(&lost)));
+    assert!(matches!(cache.current().await, Err(Error::Disconnected(lost)) if ended(&lost)));
+    let applied = client.apply(&cache, |_, _| Ok::<_, CommitError>(())).await;
+    assert!(matches!(applied, Err(CommitError::NotSent(lost)) if ended(&lost)));
+    // The client itself goes on.
+    let mut txn = client.transaction();
+    txn.insert(item("more", 14));
+    txn.commit().await.expect("a commit");
+    client.close().await;
+    assert!(matches!(cache.current().await, Err(Error::Disconnected(lost)) if ended(&lost)));
 }

@@ -1,7 +1,7 @@
 //! What the handles of a replica and the session share.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -65,7 +65,7 @@ impl fmt::Display for Freshness {
             Self::StaleSince(_) => "the cache does not follow the server now",
             Self::RefusedSince(_) => "the cache cannot follow the server",
             Self::Ended => {
-                "the cache has ended: its client was closed, or decoding a message panicked"
+                "the cache has ended: its client was closed or lost its runtime, or decoding a message panicked"
             }
         })
     }
@@ -79,6 +79,7 @@ pub(crate) struct Shared {
     /// The database's name, for the log.
     pub(super) database: Str,
     freshness: watch::Sender<Freshness>,
+    panicked: AtomicBool,
     /// The id of the request whose rows make the replica current; 0 when there is none. Changed only
     /// under the lock of `freshness`.
     request: AtomicU64,
@@ -103,6 +104,7 @@ impl Shared {
             state: ArcSwap::from_pointee(state),
             skew: ArcSwap::from_pointee(skew),
             freshness: watch::Sender::new(Freshness::StaleSince(Instant::now())),
+            panicked: AtomicBool::new(false),
             request: AtomicU64::new(0),
             refused: Mutex::default(),
             version: Mutex::new(version),
@@ -263,8 +265,16 @@ impl Shared {
         }
     }
 
+    /// Whether the replica ended because decoding a message panicked.
+    pub(crate) fn has_panicked(&self) -> bool {
+        self.panicked.load(Ordering::Acquire)
+    }
+
     /// Ends the streams: no state will follow.
     pub(super) fn end(&self) {
+        if std::thread::panicking() {
+            self.panicked.store(true, Ordering::Release);
+        }
         let ended = self.subscriptions().take();
         self.freshness.send_replace(Freshness::Ended);
         let ended = ended.iter().flatten();

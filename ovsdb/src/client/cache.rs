@@ -428,16 +428,35 @@ impl<D: Database> Cache<D> {
     /// Whether the replica is current, as a value to read and to wait for.
     #[must_use]
     pub fn freshness(&self) -> Watched<Freshness> {
-        Watched::new(self.handle.shared().freshness(), |freshness| {
-            let ended = *freshness == Freshness::Ended;
-            ended.then(|| Disconnected::new(DisconnectReason::Closed))
+        let end = self.end();
+        Watched::new(self.handle.shared().freshness(), move |freshness| {
+            (*freshness == Freshness::Ended).then(&end)
         })
+    }
+
+    fn has_ended(&self) -> bool {
+        *self.handle.shared().freshness().borrow() == Freshness::Ended
+    }
+
+    /// Tells why the replica has ended.
+    pub(super) fn end(&self) -> impl Fn() -> Disconnected + Send + Sync + use<D> {
+        let cache = self.handle.shared().clone();
+        let state = self.monitor.as_ref().map(|monitor| monitor.state());
+        move || {
+            if cache.has_panicked() {
+                return Disconnected::new(DisconnectReason::DecoderPanicked);
+            }
+            let end = state
+                .as_ref()
+                .and_then(|state| state.borrow().end().cloned());
+            end.unwrap_or_else(|| Disconnected::new(DisconnectReason::Closed))
+        }
     }
 
     /// Whether the replica follows the server now.
     #[must_use]
     pub fn is_current(&self) -> bool {
-        self.freshness().get() == Freshness::Current
+        *self.handle.shared().freshness().borrow() == Freshness::Current
     }
 
     /// For how long the replica has not followed the server; `None` while it does.
@@ -446,7 +465,7 @@ impl<D: Database> Cache<D> {
     /// or a panic while a message was decoded has ended the cache.
     #[must_use]
     pub fn staleness(&self) -> Option<Duration> {
-        match self.freshness().get() {
+        match *self.handle.shared().freshness().borrow() {
             Freshness::Current => None,
             Freshness::StaleSince(since) | Freshness::RefusedSince(since) => Some(since.elapsed()),
             Freshness::Ended => Some(Duration::MAX),
@@ -496,7 +515,9 @@ impl<D: Database> Cache<D> {
                         return Err(error);
                     }
                 }
-                _ => return Err(Disconnected::new(DisconnectReason::Closed).into()),
+                Ok(Freshness::StaleSince(_)) => {}
+                Ok(Freshness::Ended) => return Err(self.end()().into()),
+                Err(ended) => return Err(ended.into()),
             }
         }
     }
@@ -517,7 +538,7 @@ impl<D: Database> Cache<D> {
             }
             match self.current().await {
                 Ok(()) => {}
-                Err(Error::Disconnected(lost)) if lost.is_for_good() => return Err(lost),
+                Err(Error::Disconnected(lost)) if self.has_ended() => return Err(lost),
                 Err(Error::Disconnected(_)) => {
                     let mut freshness = self.freshness();
                     let refused = |now: &Freshness| matches!(now, Freshness::RefusedSince(_));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Cache;
 use crate::cache::{Freshness, Snapshot};
-use crate::error::{DisconnectReason, Disconnected, Error};
+use crate::error::{Disconnected, Error};
 use crate::model::Database;
 
 /// Why [`Cache::wait_until`] found nothing.
@@ -105,8 +105,7 @@ impl<D: Database> Cache<D> {
                     return Ok(found);
                 }
             }
-            let closed = Disconnected::new(DisconnectReason::Closed);
-            Err(WaitError::Ended(closed))
+            Err(WaitError::Ended(self.end()()))
         };
         let Some(limit) = limit else {
             return found.await;

@@ -1,6 +1,7 @@
 //! A value that the session changes and users watch.
 
 use std::fmt;
+use std::sync::Arc;
 
 use tokio::sync::watch;
 
@@ -32,14 +33,17 @@ use crate::error::{DisconnectReason, Disconnected};
 pub struct Watched<T> {
     values: watch::Receiver<T>,
     /// Why no value follows this one, if it is the last.
-    end: fn(&T) -> Option<Disconnected>,
+    end: Arc<End<T>>,
 }
+
+/// Tells of a value why none follows it, if it is the last.
+type End<T> = dyn Fn(&T) -> Option<Disconnected> + Send + Sync;
 
 impl<T> Clone for Watched<T> {
     fn clone(&self) -> Self {
         Self {
             values: self.values.clone(),
-            end: self.end,
+            end: self.end.clone(),
         }
     }
 }
@@ -53,10 +57,11 @@ impl<T: fmt::Debug> fmt::Debug for Watched<T> {
 }
 
 impl<T: Clone> Watched<T> {
-    pub(super) const fn new(
+    pub(super) fn new(
         values: watch::Receiver<T>,
-        end: fn(&T) -> Option<Disconnected>,
+        end: impl Fn(&T) -> Option<Disconnected> + Send + Sync + 'static,
     ) -> Self {
+        let end = Arc::new(end);
         Self { values, end }
     }
 
@@ -100,7 +105,7 @@ impl<T: Clone> Watched<T> {
         &mut self,
         mut wanted: impl FnMut(&T) -> bool,
     ) -> Result<T, Disconnected> {
-        let (end, mut is_wanted) = (self.end, false);
+        let (end, mut is_wanted) = (&self.end, false);
         let settled = |value: &T| {
             is_wanted = wanted(value);
             is_wanted || end(value).is_some()

@@ -277,6 +277,11 @@ pub(crate) struct MonitorGuard {
 }
 
 impl MonitorGuard {
+    /// The session's state.
+    pub(crate) fn state(&self) -> watch::Receiver<ConnectionState> {
+        self.session.shared().state.subscribe()
+    }
+
     /// The schema of the server.
     pub(crate) fn schema(&self) -> Arc<DatabaseSchema> {
         self.session.shared().schema.load_full()

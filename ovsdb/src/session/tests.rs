@@ -864,7 +864,6 @@ fn a_panic_of_a_decoder_loses_its_monitor_and_the_connection_but_not_the_session
         panic!("the caller that waits for the rows gets the reason");
     };
     assert!(matches!(lost.reason(), DisconnectReason::DecoderPanicked));
-    assert!(!lost.is_for_good());
     assert_eq!(lab.lost(), lost.to_string());
     let (reply, mut changed) = oneshot::channel();
     lab.order(Order::SetCondition {

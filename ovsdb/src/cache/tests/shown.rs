@@ -69,7 +69,7 @@ fn freshness_is_put_into_words() {
         ),
         (
             Freshness::Ended,
-            "the cache has ended: its client was closed, or decoding a message panicked",
+            "the cache has ended: its client was closed or lost its runtime, or decoding a message panicked",
         ),
     ] {
         assert_eq!(freshness.to_string(), words);
