@@ -469,6 +469,7 @@ impl TableReplica {
                 if self.gathered.is_none() {
                     ahead.next(reader, &self.copies.working().rows, &self.plan.changed);
                 }
+                place = Place::default();
                 let Some(key) = reader.key()? else { break };
                 let uuid = parse_uuid(&key, reader.offset())?;
                 place = Place {
