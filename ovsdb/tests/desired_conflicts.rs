@@ -256,6 +256,39 @@ async fn a_key_may_refer_to_a_wanted_row() {
 }
 
 #[tokio::test]
+async fn a_condition_may_refer_to_a_wanted_row() {
+    let setting = setting().await;
+    let desired = || {
+        let mut desired = Desired::new();
+        // The table that is referred to comes after the one with the condition.
+        desired.owned::<Item>(Item::NOTES.includes([("owner", "me")]));
+        let part = desired.row(&setting.by_label, "p").reference();
+        desired
+            .row_where(Item::FAVOURITE.eq(Some(part)))
+            .set(Item::FAVOURITE, Some(part))
+            .set(Item::NAME, "f")
+            .set(Item::ONLY, ItemOnly::Sole)
+            .set(Item::PARTS, [part])
+            .part(Item::NOTES, [("owner", "me")]);
+        desired
+    };
+    setting.converge(&desired()).await;
+    let view = setting.cache.snapshot();
+    let plan = desired().plan(&view).expect("no conflict");
+    assert!(plan.is_empty(), "{plan}");
+
+    // The row of the condition for unwanted rows must exist.
+    let mut other = desired();
+    let part = other.row(&setting.by_label, "p").reference();
+    other.unwanted(Item::FAVOURITE.eq(Some(part)));
+    let conflict = other.plan(&view).expect_err("a conflict");
+    assert_eq!(
+        conflict.to_string(),
+        "the condition of unwanted rows of Item refers to a wanted row: use the reference of an existing row"
+    );
+}
+
+#[tokio::test]
 async fn a_column_that_must_not_be_empty_gets_its_rows_in_the_step_that_deletes_the_old_ones() {
     let server = bundled_server("OVN_Northbound");
     let client: nb::Client = connect(&server).await;

@@ -75,6 +75,15 @@ pub enum Conflict {
         /// The uuid.
         row: Uuid,
     },
+    /// The condition of [unwanted](super::Desired::unwanted) rows has a reference to a wanted row, which
+    /// may not exist yet. Use the reference of the existing row.
+    #[error(
+        "the condition of unwanted rows of {table} refers to a wanted row: use the reference of an existing row"
+    )]
+    UnwantedByWanted {
+        /// The table of the unwanted rows.
+        table: &'static str,
+    },
     /// A wanted row would not have the key, or not meet the condition, by which it is wanted, so it
     /// would not be found again.
     #[error(

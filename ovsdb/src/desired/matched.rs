@@ -19,11 +19,11 @@ const MOST_AHEAD: usize = 8;
 
 /// The wanted rows of a table, matched with the rows of a view, without the table's type.
 pub(super) trait AnyMatched<D> {
-    /// Marks unwanted rows as deleted. Then looks up the wanted rows, except those whose keys refer to
-    /// rows that were not looked up yet.
+    /// Marks unwanted rows as deleted. Then looks up the wanted rows, except those whose keys or conditions
+    /// refer to rows that were not looked up yet.
     fn find(&mut self, resolution: &mut Resolution) -> Result<(), Conflict>;
-    /// Looks up those wanted rows that `find` left out and whose keys are known by now. Returns how
-    /// many are still left.
+    /// Looks up those wanted rows that `find` left out and whose keys or conditions are known by now.
+    /// Returns how many are still left.
     fn find_more(&mut self, resolution: &mut Resolution) -> Result<usize, Conflict>;
     /// Marks owned rows that are not wanted as deleted.
     fn delete_owned(&self, resolution: &mut Resolution);
@@ -60,7 +60,7 @@ pub(super) struct Matched<'v, T: Table> {
     /// For each found row of the view, its wanted row; only if several wanted rows could match the same
     /// row.
     pub(super) taken: Option<HashMap<Uuid, usize>>,
-    /// The wanted rows whose keys refer to rows that were not looked up yet.
+    /// The wanted rows whose keys or conditions refer to rows that were not looked up yet.
     waiting: Vec<usize>,
     /// For each of the columns and indexes that find wanted rows, the keys whose placeholders are
     /// resolved. They are made only after all rows were looked up.
@@ -90,6 +90,17 @@ impl<'v, T: Table> Matched<'v, T> {
         let owned = self.owned.iter().flat_map(Matcher::columns);
         let columns: BTreeSet<usize> = first.chain(owned).collect();
         columns.into_iter().collect()
+    }
+
+    /// Whether what finds a wanted row refers to a row that was not looked up yet.
+    fn has_unknown(&self, wanted: &Wanted<T>, resolution: &Resolution) -> bool {
+        match &wanted.found {
+            FoundBy::Key { keys, key } => self.desired.keys[*keys].has_unknown(*key, resolution),
+            FoundBy::Condition(condition) => {
+                condition.uuids().any(|uuid| resolution.is_unknown(uuid))
+            }
+            FoundBy::Nothing => false,
+        }
     }
 
     /// Looks up a wanted row in the view.
@@ -195,6 +206,10 @@ impl<'v, T: Table> Matched<'v, T> {
 impl<T: Table> AnyMatched<T::Database> for Matched<'_, T> {
     fn find(&mut self, resolution: &mut Resolution) -> Result<(), Conflict> {
         for (at, unwanted) in self.desired.unwanted.iter().enumerate() {
+            let mut uuids = unwanted.rows.uuids();
+            if uuids.any(|uuid| resolution.is_placeholder(uuid)) {
+                return Err(Conflict::UnwantedByWanted { table: T::TABLE });
+            }
             for row in rows_that_meet(self.table, &unwanted.rows) {
                 resolution.delete(row.uuid(), unwanted.step, Some(at));
             }
@@ -202,12 +217,12 @@ impl<T: Table> AnyMatched<T::Database> for Matched<'_, T> {
         let columns = self.columns();
         let mut found = Vec::new();
         for (place, wanted) in self.desired.rows.iter().enumerate() {
+            if self.has_unknown(wanted, resolution) {
+                self.waiting.push(place);
+                continue;
+            }
             if let FoundBy::Key { keys, key } = wanted.found {
                 let keys = &self.desired.keys[keys];
-                if keys.has_unknown(key, resolution) {
-                    self.waiting.push(place);
-                    continue;
-                }
                 let end = keys.len().min(key + LOOK_AHEAD);
                 if key % LOOK_AHEAD == 0 && key + 1 < end {
                     keys.look_ahead(self.table, key..end, &columns);
@@ -223,13 +238,10 @@ impl<T: Table> AnyMatched<T::Database> for Matched<'_, T> {
     fn find_more(&mut self, resolution: &mut Resolution) -> Result<usize, Conflict> {
         let mut found = Vec::new();
         for place in std::mem::take(&mut self.waiting) {
-            match &self.desired.rows[place].found {
-                FoundBy::Key { keys, key }
-                    if self.desired.keys[*keys].has_unknown(*key, resolution) =>
-                {
-                    self.waiting.push(place);
-                }
-                _ => self.find_row(place, resolution, &mut found)?,
+            if self.has_unknown(&self.desired.rows[place], resolution) {
+                self.waiting.push(place);
+            } else {
+                self.find_row(place, resolution, &mut found)?;
             }
         }
         Ok(self.waiting.len())

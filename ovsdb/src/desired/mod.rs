@@ -240,6 +240,9 @@ impl<D: Database> Desired<D> {
     /// which still exists in that step. References to deleted rows are removed from wanted rows, even if a
     /// wanted row gives such a reference, and from all rows of [cleaned](Self::cleaned) tables.
     ///
+    /// The condition must not have the [reference](WantedRow::reference) of a wanted row
+    /// ([`Conflict::UnwantedByWanted`]).
+    ///
     /// ```
     /// # #[cfg(all(feature = "nb", feature = "testing"))] {
     /// use ovsdb::nb::{self, LogicalSwitch as Switch, LogicalSwitchPort as Port};

@@ -81,8 +81,8 @@ impl<D: Database> Desired<D> {
             matched.find(&mut resolution)?;
             tables.push(matched);
         }
-        // A key refers only to rows that were wanted before the row with that key, so each round looks up
-        // at least one row.
+        // A key or a condition refers only to rows that were wanted before the row that it finds, so each
+        // round looks up at least one row.
         loop {
             let mut left = 0;
             for table in &mut tables {

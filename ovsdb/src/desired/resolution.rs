@@ -75,6 +75,11 @@ impl Resolution {
         }
     }
 
+    /// Whether this is the placeholder of a wanted row.
+    pub(super) fn is_placeholder(&self, row: Uuid) -> bool {
+        self.placeholders.number(row).is_some()
+    }
+
     /// Whether this is the placeholder of a row that was not looked up yet.
     pub(super) fn is_unknown(&self, row: Uuid) -> bool {
         let row = self.placeholders.number(row).map(|at| self.rows[at]);

@@ -358,6 +358,20 @@ impl<T: Table> AllOf<T> {
         })
     }
 
+    /// The uuids in the arguments of the clauses.
+    pub(crate) fn uuids(&self) -> impl Iterator<Item = Uuid> {
+        let arguments = self.clauses.iter().filter_map(|clause| match clause {
+            Clause::Compare { argument, .. } => Some(argument),
+            Clause::Always(_) => None,
+        });
+        arguments
+            .flat_map(Datum::atoms)
+            .filter_map(|atom| match atom {
+                Atom::Uuid(uuid) => Some(*uuid),
+                _ => None,
+            })
+    }
+
     /// The same clauses, with the uuids in their arguments replaced.
     pub(crate) fn with_uuids(&self, mut other: impl FnMut(Uuid) -> Uuid) -> Self {
         let mut change = |atom| match atom {
