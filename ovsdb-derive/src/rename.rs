@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ovsdb_schema::{BaseType, ColumnSchema, Constraint, DatabaseSchema};
+use ovsdb_schema::{AtomicType, BaseType, ColumnSchema, Constraint, DatabaseSchema};
 use proc_macro2::{Ident, Span};
 use syn::ext::IdentExt as _;
 use syn::{Error, LitStr, Result};
@@ -119,6 +119,11 @@ fn find(schema: &DatabaseSchema, key: &LitStr) -> Result<Renamed> {
         return Ok(Renamed::Field);
     };
     let values = values(known);
+    if values.is_empty() {
+        return error(format!(
+            "no enum is generated for the column `{table}.{column}`, so its value `{value}` has no name"
+        ));
+    }
     if values.iter().any(|known| known == value) {
         return Ok(Renamed::Variant);
     }
@@ -131,7 +136,9 @@ fn find(schema: &DatabaseSchema, key: &LitStr) -> Result<Renamed> {
 /// The values that the schema lists for a column, as text.
 fn values(column: &ColumnSchema) -> Vec<String> {
     let of = |base: &BaseType| match &base.constraint {
-        Constraint::Enum(values) => values.iter().map(ToString::to_string).collect(),
+        Constraint::Enum(values) if base.atomic == AtomicType::String => {
+            values.iter().map(ToString::to_string).collect()
+        }
         _ => Vec::new(),
     };
     column.kind.atoms().flat_map(of).collect()
@@ -147,5 +154,33 @@ fn identifier(what: &Renamed, name: &Ident) -> Result<Ident> {
     match what {
         Renamed::Field if !unusable => Ok(Ident::new_raw(&text, name.span())),
         _ => Err(Error::new(name.span(), format!("`{name}` is a keyword"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_values_that_become_variants_can_be_renamed() {
+        let schema = DatabaseSchema::parse(
+            r#"{"name": "D", "version": "1.0.0", "tables": {"T": {"columns": {
+                "text": {"type": {"key": {"type": "string", "enum": ["set", ["5", "6"]]}}},
+                "number": {"type": {"key": {"type": "integer", "enum": ["set", [5, 6]]}}}}}}}"#,
+        )
+        .expect("a schema");
+        let rename = |key: &str| {
+            let rename = Rename {
+                key: LitStr::new(key, Span::call_site()),
+                name: Ident::new("Five", Span::call_site()),
+            };
+            Names::new(&schema, &[rename]).map_err(|error| error.to_string())
+        };
+        let names = rename("T.text.5").expect("a variant");
+        assert_eq!(names.variant("T", "text", "5").to_string(), "Five");
+        assert_eq!(
+            rename("T.number.5").err().as_deref(),
+            Some("no enum is generated for the column `T.number`, so its value `5` has no name")
+        );
     }
 }

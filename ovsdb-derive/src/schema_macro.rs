@@ -61,10 +61,7 @@ pub(crate) fn expand(input: TokenStream) -> Result<TokenStream> {
     let arguments: Arguments = syn::parse2(input)?;
     let source = source::load(&arguments.schema)?;
     let mut module = module(&source.schema, &arguments)?;
-    if let Some(file) = source.file {
-        // Makes cargo compile the crate again when the file changes.
-        module.extend(quote! { const _: &str = ::core::include_str!(#file); });
-    }
+    module.extend(source.watch());
     Ok(module)
 }
 

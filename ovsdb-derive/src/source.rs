@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use ovsdb_schema::{BUNDLED, DatabaseSchema, bundled};
+use proc_macro2::TokenStream;
+use quote::quote;
 use syn::{Error, LitStr};
 
 use crate::suggest::did_you_mean;
@@ -10,7 +12,15 @@ use crate::suggest::did_you_mean;
 /// A schema, and the file that the compiler must watch.
 pub(crate) struct Source {
     pub(crate) schema: DatabaseSchema,
-    pub(crate) file: Option<String>,
+    file: Option<String>,
+}
+
+impl Source {
+    /// An item that makes cargo compile the crate again when the file changes; nothing for a bundled schema.
+    pub(crate) fn watch(&self) -> TokenStream {
+        let file = self.file.iter();
+        quote! { #( const _: &str = ::core::include_str!(#file); )* }
+    }
 }
 
 /// Loads the schema that a macro names.

@@ -9,6 +9,7 @@ use syn::{Attribute, Data, DeriveInput, Error, Fields, LitBool, LitStr, Path, Re
 
 use crate::column::{Column, accessors};
 use crate::indexes::Indexed;
+use crate::source::Source;
 use crate::suggest::did_you_mean;
 use crate::{conformance, default, indexes, names, source};
 
@@ -38,8 +39,9 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
         schema,
         default,
     } = attributes;
-    let schema = schema.as_ref().map(source::load).transpose()?;
-    let schema = schema.map(|source| source.schema);
+    let source = schema.as_ref().map(source::load).transpose()?;
+    let watch = source.as_ref().map(Source::watch);
+    let schema = source.map(|source| source.schema);
     let (indexes, assertions) = match &schema {
         Some(schema) => {
             let known = conformance::check(schema, &table, &columns)?;
@@ -92,6 +94,7 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
     let accessors = accessors(&fields);
     let references = conformance::references(ident, &columns);
     Ok(quote! {
+        #watch
         #references
         #assertions
         #default
@@ -275,4 +278,26 @@ fn check_column_name(name: &LitStr) -> Result<()> {
         name.span(),
         format!("`{value}` is not the name of a column"),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_crate_is_compiled_again_when_the_schema_file_changes() {
+        let derive = |schema: &str| {
+            let input = quote! {
+                #[ovsdb(database = Database, table = "Shelf", schema = #schema, default = false)]
+                struct Shelf {
+                    words: Set<Str>,
+                }
+            };
+            let input = syn::parse2(input).expect("a struct");
+            expand(&input).map(|code| code.to_string())
+        };
+        let code = derive("tests/files/library.ovsschema").expect("a table");
+        assert_eq!(code.matches("include_str").count(), 1, "{code}");
+        assert!(code.contains("tests/files/library.ovsschema"), "{code}");
+    }
 }
