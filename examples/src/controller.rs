@@ -7,6 +7,7 @@
 //! controllers works: the one that holds a lock of the server. Each of its transactions verifies that
 //! it still holds the lock.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -79,8 +80,8 @@ pub struct Watched {
     cluster: Cluster,
     files: Files,
     watch: Watch,
-    /// What was logged about the last plan.
-    reported: Vec<String>,
+    /// The problems of the last plan of everything, and of the plans of pods since then. They were logged.
+    reported: BTreeSet<String>,
 }
 
 /// What must be examined.
@@ -188,7 +189,7 @@ impl Controller {
                 self.granted.clone_from(&planned.granted);
                 self.known.clone_from(&planned.before);
                 self.learn(&planned.granted);
-                self.manifests.tell(&planned);
+                self.manifests.reported = self.manifests.tell(&planned);
                 return Ok(planned);
             }
         };
@@ -209,6 +210,8 @@ impl Controller {
             granted.ports.extend(known.ports.clone());
         }
         self.learn(&planned.granted);
+        let problems = self.manifests.tell(&planned);
+        self.manifests.reported.extend(problems);
         Ok(planned)
     }
 
@@ -294,20 +297,23 @@ impl Watched {
             settings,
             files,
             watch,
-            reported: Vec::new(),
+            reported: BTreeSet::new(),
         })
     }
 
-    /// Logs the problems of a plan, unless they are the same as those of the last plan.
-    fn tell(&mut self, planned: &Planned) {
-        let refused = planned.refused.iter().map(ToString::to_string);
-        let warnings = planned.warnings.iter().map(ToString::to_string);
-        let reported: Vec<String> = refused.chain(warnings).collect();
-        if reported == self.reported {
-            return;
-        }
-        tell_all(&planned.refused, &planned.warnings);
-        self.reported = reported;
+    /// Logs the problems of a plan that were not logged before. Returns all of them.
+    fn tell(&self, planned: &Planned) -> BTreeSet<String> {
+        let mut problems = BTreeSet::new();
+        let mut is_new = |problem: String| {
+            let is_new = !self.reported.contains(&problem);
+            problems.insert(problem);
+            is_new
+        };
+        let refused = planned.refused.iter();
+        let warnings = planned.warnings.iter();
+        tell_all(refused.filter(|wrong| is_new(wrong.to_string())), []);
+        tell_all([], warnings.filter(|warning| is_new(warning.to_string())));
+        problems
     }
 
     /// Reads the manifests that may have changed. Returns what must be examined because of that. If a
@@ -358,7 +364,10 @@ fn read(files: &Files, settings: &Settings) -> Result<Cluster, InputError> {
     Ok(cluster)
 }
 
-fn tell_all(refused: &[InputError], warnings: &[Warning]) {
+fn tell_all<'a>(
+    refused: impl IntoIterator<Item = &'a InputError>,
+    warnings: impl IntoIterator<Item = &'a Warning>,
+) {
     for wrong in refused {
         error!("{wrong}; left out");
     }

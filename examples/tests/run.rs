@@ -389,3 +389,45 @@ fn invalid_objects_keep_their_rows_and_do_not_affect_others() {
     assert_eq!(l2_ports(after), l2_ports(before));
     assert_eq!(controller.end(), Some(0));
 }
+
+#[test]
+fn a_pod_for_which_no_address_is_left_is_reported_when_only_pods_have_changed() {
+    let server = server("bundled");
+    let folder = server.folder().join("manifests");
+    fs::create_dir(&folder).expect("a folder");
+    let write = |name: &str, text: String| fs::write(folder.join(name), text).expect("a file");
+    let pod = |name: &str| {
+        format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, namespace: s, annotations: \
+             {{k8s.v1.cni.cncf.io/networks: n}}}}\nspec: {{nodeName: w}}\n"
+        )
+    };
+    write(
+        "network.yaml",
+        "apiVersion: k8s.cni.cncf.io/v1\nkind: NetworkAttachmentDefinition\nmetadata: {name: n, \
+         namespace: s}\nspec:\n  config: '{\"name\": \"net\", \"type\": \"ovn-k8s-cni-overlay\", \
+         \"netAttachDefName\": \"s/n\", \"topology\": \"layer2\", \"subnets\": \"10.0.0.0/30\"}'\n"
+            .to_owned(),
+    );
+    write("p.yaml", pod("p"));
+    write("q.yaml", pod("q"));
+    let controller = Controller::start(&server, &folder.display().to_string(), "one");
+    let wait = |what: &str, holds: &dyn Fn() -> bool| until(what, holds, || controller.log());
+    wait("ports", &|| {
+        names(&server, "Logical_Switch_Port").len() == 2
+    });
+
+    // The comparison that these rows cause would report the pod too: let it end before.
+    controller.logs("rows changed");
+    sleep(Duration::from_millis(500));
+    write("r.yaml", pod("r"));
+    controller.logs("Pod s/r: no address is left in 10.0.0.0/30; left out");
+    // An address becomes free.
+    fs::remove_file(folder.join("p.yaml")).expect("a file less");
+    wait("the port of r", &|| {
+        let ports = names(&server, "Logical_Switch_Port");
+        ports.len() == 2 && ports.iter().any(|port| port.ends_with("_r"))
+    });
+    assert_eq!(controller.log().matches("no address is left").count(), 1);
+    assert_eq!(controller.end(), Some(0));
+}
