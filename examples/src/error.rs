@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+use ipnet::IpNet;
+
 use crate::config::ConfigError;
 
 /// A place in the input.
@@ -160,9 +162,12 @@ pub enum Reason {
     /// A subnet was requested that another node has, or that the network does not have.
     #[error("{0}")]
     Subnet(String),
-    /// A subnet has no address left for a pod, or a network no subnet for a node.
+    /// A subnet has no address left for a pod.
     #[error("no address is left in {0}")]
-    Exhausted(String),
+    NoAddressLeft(IpNet),
+    /// A network has no subnet left for a node.
+    #[error("no subnet is left in the network {0}")]
+    NoSubnetLeft(String),
     /// An address is taken.
     #[error("the address {address} is taken by {owner}")]
     AddressTaken {

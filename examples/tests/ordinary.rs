@@ -178,7 +178,7 @@ fn check_finds_what_plan_finds() {
         (
             layer3.clone(),
             &["--node", "a", "--node", "b", "--node", "c"],
-            "no address is left in network net",
+            "no subnet is left in the network net",
         ),
         (
             layer3,

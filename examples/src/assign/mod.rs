@@ -223,7 +223,7 @@ fn assign_subnets<'a>(
             }
         }
         if exhausted {
-            let reason = Reason::Exhausted(format!("network {}", config.name));
+            let reason = Reason::NoSubnetLeft(config.name.clone());
             let error = InputError::new(&grant.node.place, "", reason);
             assignment.refused.push(error);
             continue;

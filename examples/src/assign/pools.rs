@@ -134,8 +134,7 @@ impl Pools {
         let mut taken = Vec::new();
         for pool in pools {
             let subnet = pool.subnet();
-            let exhausted = || Reason::Exhausted(subnet.to_string());
-            let address = pool.take().ok_or_else(exhausted)?;
+            let address = pool.take().ok_or(Reason::NoAddressLeft(subnet))?;
             owners.insert(address, owner);
             taken.extend(IpNet::new(address, subnet.prefix_len()));
         }

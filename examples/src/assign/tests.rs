@@ -235,14 +235,17 @@ fn contradictions_and_exhaustion_are_reported() {
         },
     );
     let error = refused(&small);
-    assert!(matches!(error.reason(), Reason::Exhausted(_)), "{error}");
+    assert!(matches!(error.reason(), Reason::NoSubnetLeft(_)), "{error}");
     let assignment = assign(&small, 0, &Known::default()).expect("subnets");
     assert_eq!(assignment.nodes.len(), 2);
     let tiny = r#""topology": "layer2", "subnets": "10.0.0.0/30""#;
     let pods = [("a", "p", ""), ("a", "q", ""), ("a", "r", "")];
     let tiny = cluster(tiny, &pods, &options);
     let error = refused(&tiny);
-    assert!(matches!(error.reason(), Reason::Exhausted(_)), "{error}");
+    assert!(
+        matches!(error.reason(), Reason::NoAddressLeft(_)),
+        "{error}"
+    );
     let assignment = assign(&tiny, 0, &Known::default()).expect("addresses");
     assert_eq!(assignment.pods.len(), 2);
 }
