@@ -130,12 +130,11 @@ impl Node {
             on_bridge(view, port, bridge.reference())?;
             let interface = view.interface(&wanted.interface);
             let Some(interface) = interface.filter(|interface| wanted.owns(interface)) else {
-                let ids = interface.map(|interface| interface.external_ids.clone());
-                let ids = ids.unwrap_or_default();
+                let id = |key| Some(text(&interface?.external_ids, key)?.to_owned());
                 return Err(NodeError::Taken {
                     interface: wanted.interface.clone(),
-                    iface_id: text(&ids, IFACE_ID).unwrap_or_default().to_owned(),
-                    nad: text(&ids, NAD).unwrap_or_default().to_owned(),
+                    iface_id: id(IFACE_ID),
+                    nad: id(NAD),
                 });
             };
             // The interface is inserted as a new row, so that a status of the old one is not taken

@@ -35,16 +35,14 @@ pub enum NodeError {
         bridge: String,
     },
     /// An interface with this name does not belong to this attachment.
-    #[error(
-        "the interface {interface:?} belongs to {iface_id:?} of the network attachment {nad:?}"
-    )]
+    #[error("the interface {interface:?} belongs to {}", owner(iface_id.as_deref(), nad.as_deref()))]
     Taken {
         /// The interface.
         interface: String,
-        /// Its logical port.
-        iface_id: String,
-        /// The attachment's key, empty for the default network.
-        nad: String,
+        /// Its logical port; `None` if it has none, as an uplink.
+        iface_id: Option<String>,
+        /// The key of its NetworkAttachmentDefinition; `None` on the default network.
+        nad: Option<String>,
     },
     /// The switch cannot open an interface.
     #[error("the switch cannot open the interface {interface:?}: {error}")]
@@ -82,4 +80,15 @@ pub enum NodeError {
     /// Another client keeps changing the same rows back.
     #[error("another client keeps changing the same rows")]
     Contended,
+}
+
+/// What an interface belongs to.
+fn owner(iface_id: Option<&str>, nad: Option<&str>) -> String {
+    match (iface_id, nad) {
+        (None, _) => "no pod".to_owned(),
+        (Some(iface_id), None) => format!("the logical port {iface_id:?} of the default network"),
+        (Some(iface_id), Some(nad)) => {
+            format!("the logical port {iface_id:?} of the network {nad:?}")
+        }
+    }
 }
