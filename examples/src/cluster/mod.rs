@@ -171,7 +171,7 @@ impl Cluster {
             }
         }
         for (object, users) in left_out {
-            let text = format!("{users} attachments and policies that need it are left out");
+            let text = format!("attachments and policies that need it and are left out: {users}");
             report.warn(&object, "", text);
         }
         cluster.networks = networks.networks;

@@ -102,8 +102,8 @@ fn what_needs_a_refused_object_is_counted() {
         .collect();
     assert_eq!(
         warnings[1],
-        ", document 1, NetworkAttachmentDefinition s/n: 1 attachments and policies that need it \
-         are left out"
+        ", document 1, NetworkAttachmentDefinition s/n: attachments and policies that need it \
+         and are left out: 1"
     );
     assert!(cluster.report.kept.port("s/n", "s", "p"));
 }
