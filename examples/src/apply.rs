@@ -79,16 +79,10 @@ impl Steps {
     ///
     /// # Errors
     /// When the rows cannot be made as requested.
-    pub fn new(northbound: &Northbound, draft: &Draft<'_>) -> Result<Self, Conflict> {
-        let mut beginning = northbound.client.transaction();
-        // A plan that was made on an older view must not be committed after an outage.
-        beginning.require_current(&northbound.cache);
-        if let Some(lock) = &northbound.lock {
-            beginning.assert_lock(lock);
-        }
+    pub fn new(draft: &Draft<'_>) -> Result<Self, Conflict> {
         Ok(Self {
             steps: draft.desired.plan(&draft.view)?.into_steps(),
-            beginning,
+            beginning: draft.beginning.clone(),
         })
     }
 
@@ -170,7 +164,7 @@ pub fn steps(
         Others::Remove => remove::stale(&mut draft, cluster),
     }
     let choices = (others, Policies::Added);
-    planned(northbound, draft, cluster, before, assignments, choices)
+    planned(draft, cluster, before, assignments, choices)
 }
 
 /// Like [`steps`], for some pods only: only these have changed since the database was in the requested
@@ -195,18 +189,10 @@ pub fn steps_of_pods(
     let assignments = assignments.collect::<Result<_, _>>()?;
     remove::some(&mut draft, cluster, &changed.ports, others);
     let choices = (others, Policies::None);
-    planned(
-        northbound,
-        draft,
-        cluster,
-        Grants::new(),
-        assignments,
-        choices,
-    )
+    planned(draft, cluster, Grants::new(), assignments, choices)
 }
 
 fn planned(
-    northbound: &Northbound,
     mut draft: Draft<'_>,
     cluster: &Cluster,
     before: Grants,
@@ -231,7 +217,7 @@ fn planned(
         (network.config.name.clone(), assignment.known())
     });
     Ok(Planned {
-        steps: Steps::new(northbound, &draft)?,
+        steps: Steps::new(&draft)?,
         granted: granted.collect(),
         before,
         refused,

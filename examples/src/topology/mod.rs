@@ -9,7 +9,7 @@ mod policy;
 
 use std::collections::{BTreeMap, HashSet};
 
-use ovsdb::nb::{Database, Desired, LogicalRouter, LogicalSwitch, LogicalSwitchPort};
+use ovsdb::nb::{Database, Desired, LogicalRouter, LogicalSwitch, LogicalSwitchPort, Transaction};
 use ovsdb::{Map, Ref, Row, Str, Table, Uuid};
 
 use crate::assign::Assignment;
@@ -27,6 +27,9 @@ pub use self::localnet::network_name;
 pub struct Draft<'a> {
     /// The desired state so far.
     pub desired: Desired,
+    /// What each transaction of the plan begins with: it is committed only while the cache has followed the
+    /// server since before `view` was taken, and under the controller's lock.
+    pub beginning: Transaction,
     /// The view of the database that the plan starts from.
     pub view: View,
     /// The indexes by which rows are found.
@@ -45,8 +48,14 @@ impl<'a> Draft<'a> {
         // Removed rows may be referred to by switches and routers that the draft does not touch.
         desired.cleaned::<LogicalSwitch>();
         desired.cleaned::<LogicalRouter>();
+        let mut beginning = northbound.client.transaction();
+        beginning.require_current(&northbound.cache);
+        if let Some(lock) = &northbound.lock {
+            beginning.assert_lock(lock);
+        }
         Self {
             desired,
+            beginning,
             view: northbound.cache.snapshot(),
             names: &northbound.names,
             tiers: northbound.client.has_column(ovsdb::nb::Acl::TIER),

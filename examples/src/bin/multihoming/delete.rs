@@ -34,7 +34,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let northbound = Northbound::connect(arguments.database.connection()?).await?;
     let mut draft = Draft::new(&northbound);
     remove::described(&mut draft, &manifests, &networks);
-    let steps = Steps::new(&northbound, &draft).map_err(ApplyError::from)?;
+    let steps = Steps::new(&draft).map_err(ApplyError::from)?;
     let mut done = Vec::new();
     steps.commit(&mut done, |_, _| {}).await?;
     let mut out = std::io::stdout().lock();
