@@ -54,9 +54,9 @@ impl Connection {
                     outcome: Ok(result),
                     ..
                 } => {
-                    let end = &result.text[..result.text.len().min(2000)];
-                    if method == "transact" && end.contains(r#""error""#) {
-                        return Err(format!("{params:.200}: {end}").into());
+                    let result = result.text;
+                    if method == "transact" && result.contains(r#"{"error":"#) {
+                        return Err(format!("{params:.200}: {result:.2000}").into());
                     }
                     return Ok(text);
                 }
