@@ -78,12 +78,14 @@ fn schema_file_by(database: &str, variable: impl Fn(&str) -> Option<OsString>) -
     Some(Path::new(&folder).join(file))
 }
 
+/// The package of Debian 12 that has a program.
 fn package(name: &str) -> &'static str {
     match name {
-        "ovsdb-server" | "ovs-vswitchd" => "openvswitch-switch",
-        name if name.starts_with("ovn-nb") || name.starts_with("ovn-sb") => "ovn-common",
+        "ovs-vsctl" | "ovs-vswitchd" => "openvswitch-switch",
         "ovn-northd" => "ovn-central",
         "ovn-controller" => "ovn-host",
+        name if name.starts_with("ovn-") => "ovn-common",
+        "kill" => "procps",
         _ => "openvswitch-common",
     }
 }
@@ -111,5 +113,15 @@ mod tests {
         assert!(program("sh").is_ok());
         let error = program("ovn-nbctl-that-does-not-exist").expect_err("no such program");
         assert_eq!(error.package, "ovn-common");
+        for (name, of) in [
+            ("ovsdb-server", "openvswitch-common"),
+            ("ovs-appctl", "openvswitch-common"),
+            ("ovs-vswitchd", "openvswitch-switch"),
+            ("ovn-trace", "ovn-common"),
+            ("ovn-northd", "ovn-central"),
+            ("kill", "procps"),
+        ] {
+            assert_eq!(package(name), of, "{name}");
+        }
     }
 }
