@@ -58,6 +58,7 @@ async fn two_transactions_are_merged() {
         .set(Item::TOTAL, 20)
         .index();
     second.edit(d, |d| d.weight = Some(1));
+    let selected = second.select(Item::NAME.eq("b"));
 
     let moved = first.merge(&second).expect("no conflict");
     // The merged transaction shows the writes of both, and more can be written to it.
@@ -76,6 +77,8 @@ async fn two_transactions_are_merged() {
     first.edit(d, |d| d.active = true);
     let outcome = first.commit().await.expect("a commit");
     assert_eq!(outcome.count(changed.after(moved)), 1);
+    let rows = outcome.rows(&selected.after(moved)).expect("rows");
+    assert_eq!((rows.len(), rows[0].total), (1, 20));
     assert_eq!(
         (outcome.inserted(c), outcome.inserted(d)),
         (Some(c), Some(d))

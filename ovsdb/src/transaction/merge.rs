@@ -75,10 +75,10 @@ impl<D: Database> Transaction<D> {
     ///
     /// Edits of the same row are joined. The references that the other transaction returned for
     /// inserted rows stay valid. Its operations are numbered after this one's: pass the returned number
-    /// to [`OperationIndex::after`]. A [`Selection`](super::Selection) keeps its earlier number, so the
-    /// rows of the other transaction's selects are found only in [`Outcome::results`](super::Outcome::results).
+    /// to [`OperationIndex::after`], and for its selects to [`Selection::after`].
     ///
     /// [`OperationIndex::after`]: super::OperationIndex::after
+    /// [`Selection::after`]: super::Selection::after
     ///
     /// These operations are not checked for conflicts: [`update`](Self::update) and
     /// [`mutate`](Self::mutate), even of a single row, [`delete`](Self::delete) by a condition, those of

@@ -619,6 +619,13 @@ impl<T> Selection<T> {
             table: PhantomData,
         }
     }
+
+    /// This `select` after its transaction was [merged](super::Transaction::merge) into another;
+    /// `operations` is the number that `merge` returned.
+    #[must_use]
+    pub const fn after(&self, operations: usize) -> Self {
+        Self::new(self.index.after(operations))
+    }
 }
 
 #[cfg(test)]
