@@ -186,7 +186,7 @@ async fn a_caller_that_gives_up_does_not_delay_the_others() {
     assert_eq!((behind.requested, behind.confirmed), (None, None));
     assert_eq!(
         behind.to_string(),
-        "nb_cfg could not be increased within 200ms"
+        "the server did not confirm within 200ms that nb_cfg was increased"
     );
     drop(hang);
     let _played = northd(&server, false).await;
@@ -287,7 +287,8 @@ async fn without_a_connection_the_error_says_so() {
     let waits = nb::realized(&client, Stage::Northd).timeout(SHORT);
     let behind = late(waits.await.expect_err("no connection"));
     let text = behind.to_string();
-    let start = "nb_cfg could not be increased within 200ms; the connection is ";
+    let start =
+        "the server did not confirm within 200ms that nb_cfg was increased; the connection is ";
     assert!(
         behind.requested.is_none() && text.starts_with(start),
         "{text}"

@@ -122,7 +122,10 @@ impl fmt::Display for Behind {
         let Self { daemon, limit, .. } = self;
         let (request, answer) = daemon.columns();
         match (self.requested, self.confirmed) {
-            (None, _) => write!(f, "{request} could not be increased within {limit:?}")?,
+            (None, _) => write!(
+                f,
+                "the server did not confirm within {limit:?} that {request} was increased"
+            )?,
             (Some(requested), Some(confirmed)) => write!(
                 f,
                 "{daemon} did not confirm {request} {requested} within {limit:?}: {answer} is {confirmed}"
