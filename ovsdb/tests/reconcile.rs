@@ -850,10 +850,10 @@ async fn the_last_handle_and_the_end_of_the_client_stop_it() {
     client.close().await;
     let unhealthy = runner.health().expect_err("the client is closed");
     assert!(
-        matches!(unhealthy, Unhealthy::Ended(Ended::ClientClosed)),
+        matches!(unhealthy, Unhealthy::Ended(Ended::CacheEnded)),
         "{unhealthy}"
     );
-    assert_eq!(end(&runner).await, Ended::ClientClosed);
+    assert_eq!(end(&runner).await, Ended::CacheEnded);
     assert!(!runner.is_healthy());
 }
 

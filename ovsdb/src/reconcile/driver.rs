@@ -30,7 +30,7 @@ where
         job.counters.set_queued(queue.len());
         let now = freshness.get();
         if now == Freshness::Ended {
-            break Ended::ClientClosed;
+            break Ended::CacheEnded;
         }
         let takes = now == Freshness::Current && running.len() < concurrency;
         tokio::select! {
@@ -38,7 +38,7 @@ where
             // An error means that the last handle was dropped.
             _ = stop.wait_for(|stop| *stop) => break Ended::Stopped,
             changed = freshness.changed() => if changed.is_err() {
-                break Ended::ClientClosed;
+                break Ended::CacheEnded;
             },
             Some(_) = running.join_next(), if !running.is_empty() => {}
             taken = next(&queue, takes) => match taken {

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::cache::Freshness;
 use crate::error::Error;
 
 /// Why a reconciler has ended.
@@ -34,8 +35,8 @@ use crate::error::Error;
 pub enum Ended {
     /// [`Runner::stop`](super::Runner::stop) was called, or the last handle dropped.
     Stopped,
-    /// The client was closed, or decoding a message for the cache panicked, which has ended the cache.
-    ClientClosed,
+    /// The cache has ended: its client was closed or lost its runtime, or decoding a message for the cache panicked.
+    CacheEnded,
     /// The [queue](super::Reconciler::queue) was closed, or all streams that feed it have ended.
     QueueEnded,
     /// A function that computes keys, or a [predicate](crate::cache::Changes::rows) of a stream that feeds
@@ -49,14 +50,12 @@ impl fmt::Display for Ended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stopped => f.write_str("the reconciler was stopped"),
-            Self::ClientClosed => f.write_str(
-                "the cache has ended: its client was closed, or decoding a message panicked",
-            ),
+            Self::CacheEnded => Freshness::Ended.fmt(f),
             Self::QueueEnded => f.write_str("the queue of keys has ended"),
             Self::Panicked(message) => {
                 write!(
                     f,
-                    "the function that computes the keys of a row panicked: {message}"
+                    "a function that feeds the queue of keys panicked: {message}"
                 )
             }
             Self::RuntimeGone => f.write_str("the runtime was shut down"),

@@ -146,7 +146,7 @@ impl<D: Database, K: Hash + Eq + Clone + fmt::Debug + Send + Sync + 'static> Run
         }
         if self.job.cache.freshness().get() == Freshness::Ended {
             // The reconciler has not noticed it yet.
-            return Err(Unhealthy::Ended(Ended::ClientClosed));
+            return Err(Unhealthy::Ended(Ended::CacheEnded));
         }
         let settings = &self.job.settings;
         if let Some(staleness) = self.job.cache.staleness()
