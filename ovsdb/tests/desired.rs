@@ -436,7 +436,7 @@ async fn desired_rows_that_the_server_keeps_undoing_are_an_error() {
         .await
         .expect_err("the rows never are as wanted");
     assert!(
-        matches!(error, ConvergeError::Restless { rounds: 10 }),
+        matches!(error, ConvergeError::NotConverged { rounds: 10 }),
         "{error}"
     );
     assert_eq!(setting.item("a").map(|a| a.favourite), Some(None));
@@ -466,7 +466,7 @@ async fn a_database_that_needs_ten_commits_is_not_taken_for_restless() {
         let done = setting.client.converge(&setting.cache, &desired).await;
         match done {
             Ok(done) => assert_eq!((done.commits, tags), (10, 10)),
-            Err(ConvergeError::Restless { rounds }) => assert_eq!((rounds, tags), (10, 11)),
+            Err(ConvergeError::NotConverged { rounds }) => assert_eq!((rounds, tags), (10, 11)),
             Err(error) => panic!("{error}"),
         }
         let left = setting.item("a").expect("a row").tags.len();

@@ -36,7 +36,7 @@ pub enum ConvergeError {
     #[error(
         "{rounds} commits did not bring the rows to the wanted state; another client or the server changes them back"
     )]
-    Restless {
+    NotConverged {
         /// How many transactions were committed.
         rounds: usize,
     },
@@ -67,7 +67,7 @@ impl<D: Database> Client<D> {
     /// [`apply`](Self::apply).
     ///
     /// # Errors
-    /// The plan's conflict, at once; the errors of [`apply`](Self::apply); [`ConvergeError::Restless`] when
+    /// The plan's conflict, at once; the errors of [`apply`](Self::apply); [`ConvergeError::NotConverged`] when
     /// there is still something to do after ten commits.
     pub async fn converge(
         &self,
@@ -79,7 +79,7 @@ impl<D: Database> Client<D> {
             let apply = self.apply_with(RetryPolicy::default(), cache, |view, txn| {
                 let plan: Plan<D> = desired.plan(view)?;
                 if done.commits == ROUNDS && plan.count() > 0 {
-                    return Err(ConvergeError::Restless { rounds: ROUNDS });
+                    return Err(ConvergeError::NotConverged { rounds: ROUNDS });
                 }
                 plan.write(txn);
                 Ok(plan.count())
