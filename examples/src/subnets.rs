@@ -98,7 +98,7 @@ fn cluster_subnet(entry: &str) -> Result<ClusterSubnet, ConfigError> {
         }));
     }
     if host_length <= network.prefix_len() || (family == Family::V4 && host_length >= 32) {
-        return Err(error(ConfigErrorKind::HostPrefixTooShort {
+        return Err(error(ConfigErrorKind::HostPrefixOutOfRange {
             entry: entry.to_owned(),
         }));
     }
@@ -196,19 +196,19 @@ mod tests {
             ),
             (
                 "10.0.0.0/24",
-                Kind::HostPrefixTooShort {
+                Kind::HostPrefixOutOfRange {
                     entry: entry("10.0.0.0/24"),
                 },
             ),
             (
                 "10.0.0.0/16/16",
-                Kind::HostPrefixTooShort {
+                Kind::HostPrefixOutOfRange {
                     entry: entry("10.0.0.0/16/16"),
                 },
             ),
             (
                 "10.0.0.0/16/32",
-                Kind::HostPrefixTooShort {
+                Kind::HostPrefixOutOfRange {
                     entry: entry("10.0.0.0/16/32"),
                 },
             ),
@@ -220,7 +220,7 @@ mod tests {
             ),
             (
                 "fd00::/64",
-                Kind::HostPrefixTooShort {
+                Kind::HostPrefixOutOfRange {
                     entry: entry("fd00::/64"),
                 },
             ),

@@ -496,7 +496,7 @@ async fn a_pod_whose_interface_is_removed_gets_an_error() {
     );
     assert_eq!(attached.unwrap(), Effect::Changed);
     assert!(
-        matches!(waited, Err(NodeError::GivenAway { .. })),
+        matches!(waited, Err(NodeError::NotOwned { .. })),
         "{waited:?}"
     );
 }

@@ -90,7 +90,7 @@ pub enum ConfigErrorKind {
     #[error(
         "the host prefix length of {entry:?} must be above the network's and, in IPv4, below 32"
     )]
-    HostPrefixTooShort {
+    HostPrefixOutOfRange {
         /// The entry.
         entry: String,
     },

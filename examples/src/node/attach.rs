@@ -165,7 +165,7 @@ impl Node {
                 })?;
             if !wanted.owns(interface) || wanted.outlived(interface) {
                 let ids = &interface.external_ids;
-                return Err(NodeError::GivenAway {
+                return Err(NodeError::NotOwned {
                     interface: wanted.interface.clone(),
                     iface_id: text(ids, IFACE_ID).unwrap_or_default().to_owned(),
                 });

@@ -59,8 +59,8 @@ pub enum NodeError {
         interface: String,
     },
     /// The interface belongs to another pod, NAD, sandbox or MAC address.
-    #[error("the interface {interface:?} was given to {iface_id:?}")]
-    GivenAway {
+    #[error("the interface {interface:?} belongs to another attachment, of {iface_id:?}")]
+    NotOwned {
         /// The interface.
         interface: String,
         /// Its logical port now.
