@@ -265,7 +265,7 @@ async fn edits_work_with_rows_that_the_server_names() {
 }
 
 #[tokio::test]
-async fn columns_with_a_minimum_and_a_maximum_can_be_edited() {
+async fn columns_with_a_maximum_can_be_edited() {
     let Setting {
         client,
         cache,

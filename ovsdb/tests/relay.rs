@@ -69,7 +69,7 @@ async fn writes_through_a_relay_reach_its_source_and_the_reverse() {
         .expect("it comes");
     assert_eq!(found, ["before", "beside", "through"]);
 
-    // The source executes the transaction, and finds the duplicate.
+    // The relay tries the transaction on its own rows first, and finds the duplicate.
     let mut transaction = client.transaction();
     let port = || nb::LogicalSwitchPort {
         name: "p".into(),

@@ -54,7 +54,10 @@ impl Footprint {
             left.extend(now.difference(&self.0).cloned());
             Ok(left.is_empty().then_some(()))
         });
-        gone.map_err(|_| format!("the run has left behind:\n{}", left.join("\n")).into())
+        match left.as_slice() {
+            [] => gone,
+            left => Err(format!("the run has left behind:\n{}", left.join("\n")).into()),
+        }
     }
 }
 
