@@ -501,7 +501,8 @@ impl<D: Database> Cache<D> {
     ///
     /// # Errors
     /// When the monitor cannot be started, the [reason](Self::monitor_error). When the client was
-    /// closed, or decoding a message for the cache panicked, which has ended the cache.
+    /// closed or lost its runtime, or decoding a message for the cache panicked
+    /// ([`DisconnectReason::DecoderPanicked`]): each has ended the cache.
     pub async fn current(&self) -> Result<(), Error> {
         loop {
             let mut freshness = self.freshness();
