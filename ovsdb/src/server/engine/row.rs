@@ -71,27 +71,21 @@ impl Row {
         }
     }
 
-    /// Sets a column. Returns whether that changed it.
-    pub(super) fn set(&mut self, table: &TableDef, id: ColumnId, cell: Cell) -> bool {
+    /// Sets a column.
+    pub(super) fn set(&mut self, table: &TableDef, id: ColumnId, cell: Cell) {
         let is_default = cell == table.column(id).default;
         match self.cells.binary_search_by_key(&id, |(id, _)| *id) {
             Ok(at) if is_default => {
                 let mut cells = std::mem::take(&mut self.cells).into_vec();
                 cells.remove(at);
                 self.cells = cells.into();
-                true
             }
-            Ok(at) => {
-                let changed = self.cells[at].1 != cell;
-                self.cells[at].1 = cell;
-                changed
-            }
-            Err(_) if is_default => false,
+            Ok(at) => self.cells[at].1 = cell,
+            Err(_) if is_default => {}
             Err(at) => {
                 let mut cells = std::mem::take(&mut self.cells).into_vec();
                 cells.insert(at, (id, cell));
                 self.cells = cells.into();
-                true
             }
         }
     }

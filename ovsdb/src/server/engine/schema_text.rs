@@ -2,8 +2,8 @@
 //! sorted.
 
 use ovsdb_schema::{
-    AtomicType, BaseType, ColumnSchema, ColumnType, Constraint, DatabaseSchema, EnumValue, Max,
-    RefType, TableSchema,
+    BaseType, ColumnSchema, ColumnType, Constraint, DatabaseSchema, EnumValue, Max, RefType,
+    TableSchema,
 };
 
 use crate::protocol::Wire;
@@ -185,7 +185,7 @@ fn write_base(out: &mut String, base: &BaseType) {
     object.string("type", base.atomic.as_str());
     match effective(base) {
         Effective::Enum(values) => {
-            let values = values.iter().filter_map(|value| atom(value, base.atomic));
+            let values = values.iter().filter_map(atom);
             Datum::Set(values.collect::<Set<_>>()).write(object.member("enum"));
         }
         Effective::Integer(min, max) => {
@@ -220,11 +220,8 @@ fn write_base(out: &mut String, base: &BaseType) {
     object.end();
 }
 
-fn atom(value: &EnumValue, atomic: AtomicType) -> Option<Atom> {
+fn atom(value: &EnumValue) -> Option<Atom> {
     Some(match value {
-        EnumValue::Integer(value) if atomic == AtomicType::Real => {
-            Atom::Real((*value as f64).into())
-        }
         EnumValue::Integer(value) => Atom::Integer(*value),
         EnumValue::Real(value) => Atom::Real((*value).into()),
         EnumValue::Boolean(value) => Atom::Boolean(*value),
