@@ -316,6 +316,29 @@ mod tests {
         assert_eq!(cell, map(&[(1, 1), (3, 3), (4, 4)]));
         cell.subtract(&set(&[3, 4]));
         assert_eq!(cell, map(&[(1, 1)]));
+        // A set has no pairs that a map could take.
+        cell.unite(&set(&[5]));
+        assert_eq!(cell, map(&[(1, 1)]));
+    }
+
+    #[test]
+    fn values_are_sorted_by_length_then_by_elements_or_keys_then_by_values() {
+        let is_sorted = |cells: &[Cell]| cells.windows(2).all(|two| two[0] < two[1]);
+        assert!(is_sorted(&[
+            set(&[]),
+            set(&[8]),
+            set(&[9]),
+            set(&[1, 3]),
+            set(&[2, 3])
+        ]));
+        assert!(is_sorted(&[
+            map(&[]),
+            map(&[(8, 1)]),
+            map(&[(9, 0)]),
+            map(&[(1, 5), (2, 5)]),
+            map(&[(1, 4), (3, 4)]),
+            map(&[(1, 5), (3, 3)]),
+        ]));
     }
 
     #[test]

@@ -19,6 +19,8 @@ mod row;
 mod schema;
 mod schema_text;
 mod storage;
+#[cfg(test)]
+mod tests;
 mod transaction;
 
 use std::sync::Arc;
