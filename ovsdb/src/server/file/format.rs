@@ -14,9 +14,9 @@ const CLUSTER_MAGIC: &str = "OVSDB CLUSTER";
 /// The longest first line of a record.
 const LONGEST_LINE: usize = 128;
 
-/// Writes a record whose JSON comes in pieces. Returns the record's length in bytes. The pieces are
-/// generated twice, because the first line contains the length and the hash of all of them.
-pub(super) fn write_pieces(out: &mut impl io::Write, record: &FullRecord<'_>) -> io::Result<u64> {
+/// Writes a record whose JSON comes in pieces. The pieces are generated twice, because the first line
+/// contains the length and the hash of all of them.
+pub(super) fn write_pieces(out: &mut impl io::Write, record: &FullRecord<'_>) -> io::Result<()> {
     let (mut hasher, mut length) = (Sha1::new(), 1);
     record.pieces(|piece| {
         hasher.update(piece);
@@ -27,8 +27,7 @@ pub(super) fn write_pieces(out: &mut impl io::Write, record: &FullRecord<'_>) ->
     let line = format!("{MAGIC} {length} {}\n", hexadecimal(hasher));
     out.write_all(line.as_bytes())?;
     record.pieces(|piece| out.write_all(piece.as_bytes()))?;
-    out.write_all(b"\n")?;
-    Ok((line.len() + length) as u64)
+    out.write_all(b"\n")
 }
 
 /// Appends a record with this JSON.

@@ -199,10 +199,8 @@ impl Compaction {
             Some(backlog) if !backlog.is_stale => std::mem::take(&mut backlog.bytes),
             _ => return Ok(()),
         };
-        if !last.is_empty() {
-            file.write_all(&last)?;
-            file.sync_data()?;
-        }
+        file.write_all(&last)?;
+        file.sync_data()?;
         let length = file.stream_position()?;
         state.take_file(&self.new, file, base, length)?;
         state.sync_folder()
@@ -267,8 +265,9 @@ fn write_new(
     let mut first = Vec::new();
     write_record(&mut first, schema);
     file.write_all(&first)?;
-    let length = first.len() as u64 + write_pieces(&mut file, record)?;
+    write_pieces(&mut file, record)?;
     file.sync_data()?;
+    let length = file.stream_position()?;
     Ok((file, length))
 }
 
