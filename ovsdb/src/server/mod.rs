@@ -725,3 +725,20 @@ where
         Err(_) => tracing::info!(peer, "a client did not finish the TLS handshake in time"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_has_ended_is_not_reached_while_a_task_still_holds_it() {
+        let server = Server::memory(r#"{"name":"D","tables":{}}"#).expect("a server");
+        let held = server.shared.clone();
+        let weak = Arc::downgrade(&held);
+        assert!(reached(&weak).is_ok());
+        drop(server);
+        let error = reached(&weak).expect_err("it has ended");
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        assert_eq!(error.to_string(), "the server has ended");
+    }
+}

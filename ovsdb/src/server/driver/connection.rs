@@ -267,3 +267,36 @@ impl Connection {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use crate::server::Server;
+    use crate::server::driver::serve;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_has_closed_its_end_gets_its_replies_and_no_more_updates() {
+        const SCHEMA: &str = r#"{"name":"D","tables":{"T":{"columns":{"n":{"type":"integer"}}}}}"#;
+        let server = Server::memory(SCHEMA).expect("a server");
+        // More than what is on its way at a time, so that the server cannot send all of it at once.
+        let text = "x".repeat(8 * 1024);
+        let (mut client, stream) = tokio::io::duplex(1024);
+        tokio::spawn(serve(server.shared.clone(), stream, Duration::ZERO));
+        let requests = format!(
+            r#"{{"id":1,"method":"monitor","params":["D","m",{{"T":{{}}}}]}}{{"id":2,"method":"echo","params":["{text}"]}}"#
+        );
+        client.write_all(requests.as_bytes()).await.expect("sent");
+        client.shutdown().await.expect("closed");
+        // The clock is paused, so this ends once the server has done all that it can.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let insert = r#"["D",{"op":"insert","table":"T","row":{"n":1}}]"#;
+        server.transact(insert);
+        let mut replies = String::new();
+        client.read_to_string(&mut replies).await.expect("an end");
+        assert!(replies.contains(&text), "{} bytes", replies.len());
+        assert!(!replies.contains("update"), "{replies}");
+    }
+}

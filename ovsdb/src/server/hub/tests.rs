@@ -474,6 +474,54 @@ fn sessions_with_the_same_monitor_share_the_text_of_an_update() {
 }
 
 #[test]
+fn each_monitor_gets_its_own_columns_in_the_form_of_its_method() {
+    let nil = Uuid::nil();
+    let monitors = [
+        ("monitor", "a", "n"),
+        ("monitor", "a", "s"),
+        ("monitor", "a", "n"),
+        ("monitor_cond", "a", "s"),
+        ("monitor_cond_since", "a", "s"),
+        ("monitor_cond", "a", "s"),
+        ("monitor_cond", "b", "s"),
+        ("monitor_cond", "b", "n"),
+        ("monitor", "b", "n"),
+        ("monitor", "b", "n"),
+    ];
+    let mut test = Test::new(Quotas::new());
+    let writer = test.connect();
+    let followers = monitors.map(|(method, id, column)| {
+        let follower = test.connect();
+        let last = match method {
+            "monitor_cond_since" => format!(",\"{nil}\""),
+            _ => String::new(),
+        };
+        let params = format!(r#"["D","{id}",{{"T":{{"columns":["{column}"]}}}}{last}]"#);
+        test.call(follower, method, &params);
+        follower
+    });
+    let inserted = test.insert(writer, 1, "x", false);
+    let (_, row) = inserted.split_once(r#"["uuid",""#).expect("a row");
+    let (row, _) = row.split_once('"').expect("a row");
+    for (follower, (method, id, column)) in followers.into_iter().zip(monitors) {
+        let text = test.read(follower);
+        let value = if column == "n" { "1" } else { "\"x\"" };
+        let (update, kind) = match method {
+            "monitor" => ("update", "new"),
+            "monitor_cond" => ("update2", "insert"),
+            _ => ("update3", "insert"),
+        };
+        let start = format!(r#"{{"id":null,"method":"{update}","params":["{id}","#);
+        let end = format!(r#"{{"T":{{"{row}":{{"{kind}":{{"{column}":{value}}}}}}}}}]}}"#);
+        assert!(
+            text.starts_with(&start) && text.ends_with(&end),
+            "{method} {id} {column}: {text}"
+        );
+        assert_eq!(text.matches("method").count(), 1, "{text}");
+    }
+}
+
+#[test]
 fn a_session_that_is_read_from_again_is_ready() {
     let mut test = Test::new(Quotas::new());
     let client = test.connect();
@@ -543,6 +591,27 @@ fn only_the_wait_that_is_not_met_limits_the_time() {
         "{reply}"
     );
     assert_eq!(test.hub.poll_timeout(), None);
+}
+
+#[test]
+fn a_transaction_that_waits_fails_when_its_time_limit_has_passed() {
+    let mut test = Test::new(Quotas::new());
+    let client = test.connect();
+    let wait = r#"["D",{"op":"wait","timeout":30,"table":"T","where":[],"columns":["n"],"until":"!=","rows":[]}]"#;
+    let begun = test.now.instant;
+    assert_eq!(test.call(client, "transact", wait), "");
+    for (milliseconds, is_over) in [(29, false), (30, true)] {
+        assert_eq!(
+            test.hub.poll_timeout(),
+            Some(begun + Duration::from_millis(30))
+        );
+        test.now.instant = begun + Duration::from_millis(milliseconds);
+        test.hub.handle_timeout(test.now);
+        let reply = test.read(client);
+        let details = r#"\"wait\" timed out after 30 ms"#;
+        assert_eq!(reply.contains(details), is_over, "{reply}");
+        assert_eq!(test.hub.is_waiting(client), !is_over);
+    }
 }
 
 #[test]
