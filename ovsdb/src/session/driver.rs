@@ -237,3 +237,31 @@ async fn join<T>(task: &mut Option<JoinHandle<T>>) -> Result<T, JoinError> {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::parse_remotes;
+
+    #[tokio::test]
+    async fn bytes_that_have_arrived_are_read_before_a_time_limit_is_checked() {
+        let options = Options {
+            remotes: parse_remotes("tcp:192.0.2.1:6641").expect("remotes"),
+            ..Options::new("Inventory")
+        };
+        let (_calls, calls) = mpsc::channel(1);
+        let (_orders, orders) = mpsc::unbounded_channel();
+        let (first, _connected) = oneshot::channel();
+        let shared = Arc::new(Shared::new("Inventory"));
+        let mut driver = Driver::new(options, calls, orders, shared, first);
+        let output = driver.machine.poll_output(now());
+        assert!(matches!(output, Some(Output::Connect(_))));
+        let (stream, mut peer) = tokio::io::duplex(64);
+        let (read, write) = tokio::io::split(stream);
+        driver.handle(Event::Connected(Ok(Ok((Box::new(read), Box::new(write))))));
+        peer.write_all(b"{").await.expect("sent");
+        driver.handle(Event::Timeout);
+        let (buffer, _) = driver.machine.buffers();
+        assert_eq!(buffer.map(|buffer| &buffer[..]), Some(&b"{"[..]));
+    }
+}

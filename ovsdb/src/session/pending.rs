@@ -159,3 +159,30 @@ impl Pending {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_in_flight_are_counted_until_they_end() {
+        let shared = Arc::new(Shared::new("Inventory"));
+        let in_flight = || shared.counters.in_flight.load(Ordering::Relaxed);
+        let mut pending = Pending::new(shared.clone());
+        let mut add = || {
+            let (reply, _) = oneshot::channel();
+            pending.add(Waiter::Call {
+                reply,
+                ticket: Arc::default(),
+                effect: Effect::None,
+            })
+        };
+        let ids = [(); 3].map(|()| add());
+        assert_eq!(in_flight(), 3);
+        assert!(pending.take(ids[0]).is_some());
+        assert_eq!((pending.calls(), in_flight()), (2, 2));
+        // The driver is dropped with its runtime.
+        drop(pending);
+        assert_eq!(in_flight(), 0);
+    }
+}

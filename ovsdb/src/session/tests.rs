@@ -588,6 +588,23 @@ fn closing_waits_for_the_replies() {
 }
 
 #[test]
+fn closing_waits_for_rows_that_are_being_decoded() {
+    let mut lab = Lab::serving(options("tcp:192.0.2.1:6641"));
+    let (monitor, replica) = items();
+    let _started = lab.monitor(monitor);
+    let request = lab.request();
+    lab.reply(&request, &rows(10_000));
+    let (done, mut closed) = oneshot::channel();
+    lab.order(Order::Close { done });
+    lab.machine.handle_drained();
+    lab.run();
+    assert!(!lab.ended && closed.try_recv().is_err());
+    lab.finish_job();
+    assert!(lab.ended && closed.try_recv().is_ok());
+    assert_eq!(replica.snapshot::<Inventory>().rows::<Item>().len(), 10_000);
+}
+
+#[test]
 fn closing_does_not_wait_for_what_was_given_up() {
     let mut lab = Lab::serving(options("tcp:192.0.2.1:6641"));
     lab.stuck = true;

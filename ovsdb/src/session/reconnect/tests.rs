@@ -598,3 +598,27 @@ fn a_connection_that_serves_long_enough_shortens_the_pauses() {
         assert!((10..40).contains(&longer), "{longer} of 50");
     }
 }
+
+#[test]
+fn a_peer_that_still_owes_rows_keeps_the_time_that_it_was_given() {
+    let interval = TIMINGS.probe_interval.expect("probes");
+    let mut machine = Reconnect::new(TIMINGS, 1, fastrand::Rng::with_seed(7));
+    let mut now = Duration::ZERO;
+    for patience in [1, 2] {
+        assert_eq!(machine.poll(now), Some(Action::Connect(0)));
+        machine.connected(now);
+        machine.set_owes(true);
+        // Bytes arrive soon, and another monitor is requested.
+        now += Duration::from_secs(1);
+        machine.heard(now);
+        machine.set_owes(true);
+        now += interval;
+        assert_eq!(machine.poll(now), Some(Action::Probe));
+        assert_eq!(machine.deadline(), Some(now + interval * patience));
+        now += interval * patience;
+        assert_eq!(machine.poll(now), Some(Action::Silent));
+        machine.fell_silent();
+        machine.disconnected(now, End::Failed);
+        now += TIMINGS.max_backoff;
+    }
+}

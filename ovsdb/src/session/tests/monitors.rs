@@ -90,6 +90,7 @@ fn an_older_server_is_asked_by_the_newest_method_that_it_knows() {
     lab.reply(&request, &reply);
     assert!(matches!(started.try_recv(), Ok(Ok(0))));
     assert_eq!(count(&replica), 1);
+    assert_eq!(replica.shared().version(), MonitorVersion::Monitor);
     // The next server may be a newer one.
     reconnect(&mut lab);
     request_by(&mut lab, "monitor_cond_since");
@@ -315,6 +316,42 @@ fn a_condition_on_a_column_that_the_server_lacks_is_refused_and_the_earlier_one_
     }
     let request = request_by(&mut lab, "monitor_cond_since");
     assert!(!request.params.contains("color"), "{request:?}");
+}
+
+#[test]
+fn a_monitor_that_the_server_cannot_serve_waits_until_something_changes() {
+    let (mut lab, replica) = started();
+    let mut selected = select(&mut lab, "a");
+    let request = request_by(&mut lab, "monitor_cond_change");
+    lab.reply(&request, "{}");
+    assert!(matches!(selected.try_recv(), Ok(Ok(()))));
+    let is_refused = || {
+        let freshness = *replica.shared().freshness().borrow();
+        matches!(freshness, Freshness::RefusedSince(_))
+    };
+    // The next server lacks the column.
+    lab.pass(milliseconds(3_000));
+    lab.hang_up();
+    lab.pass(milliseconds(1_000));
+    lab.connect();
+    let server = lab.request_for_server();
+    refuse(&mut lab, &server, "unknown database");
+    let schema = request_by(&mut lab, "get_schema");
+    lab.reply(&schema, &SCHEMA.replace("name\":{", "title\":{"));
+    assert!(is_refused() && lab.try_request().is_none());
+    assert_eq!(lab.machine.poll_timeout(), None);
+    // The next one supports no conditions.
+    reconnect(&mut lab);
+    for method in ["monitor_cond_since", "monitor_cond"] {
+        let request = request_by(&mut lab, method);
+        refuse(&mut lab, &request, "unknown method");
+    }
+    assert!(is_refused() && lab.try_request().is_none());
+    assert_eq!(lab.machine.poll_timeout(), None);
+    reconnect(&mut lab);
+    let request = request_by(&mut lab, "monitor_cond_since");
+    lab.reply(&request, &rows(1));
+    assert!(!is_refused());
 }
 
 #[test]
