@@ -399,15 +399,16 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
             }
             false
         });
+        let now = Instant::now();
         let mut keys = self.inner.keys();
-        if !keys.has_ended() && !found.is_empty() {
-            let now = Instant::now();
-            for key in found {
-                keys.add(key, now);
-            }
+        // A queue that has ended has no sources, so none of these keys comes after the end.
+        for key in found {
+            keys.add(key, now);
         }
         keys.exhausted |= before > 0 && sources.is_empty();
-        keys.closed |= panic.is_some();
+        if panic.is_some() {
+            keys.closed = true;
+        }
         if keys.has_ended() {
             let delayed = keys.take_delayed();
             // Other workers may wait for a source that has ended.
