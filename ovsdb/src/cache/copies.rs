@@ -305,6 +305,17 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_published_when_no_row_has_changed() {
+        let mut copies = started();
+        assert!(copies.publish().is_none());
+        let row = copies.published().get(uuid(7)).expect("a row").clone();
+        copies.working().replace(&*row, item(7, 0), &[0]);
+        assert!(copies.publish().is_none());
+        copies.working().replace(&*row, item(7, 1), &[0]);
+        assert!(copies.publish().is_some());
+    }
+
+    #[test]
     fn a_state_that_readers_hold_is_unchanged_and_is_reused_once_they_drop_it() {
         let mut copies = started();
         // Readers of all states, then of the last two.

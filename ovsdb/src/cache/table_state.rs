@@ -380,7 +380,7 @@ fn hash_key(row: &dyn ErasedRow, index: &[usize]) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
+    use std::collections::{HashMap, HashSet};
     use std::sync::Mutex;
     use std::thread::ThreadId;
 
@@ -456,5 +456,56 @@ mod tests {
         }
         assert_eq!(threads(other), [here].into());
         assert!(!threads(table).contains(&here));
+    }
+
+    fn item(uuid: Uuid, count: i64) -> SharedRow {
+        Arc::new(Row::new(uuid, Item { count }))
+    }
+
+    /// A state after `before`, filled with one row.
+    fn filled(before: &TableState, uuid: Uuid) -> TableState {
+        let mut state = before.emptied();
+        state.fill(vec![(hash_uuid(uuid), item(uuid, 0))]);
+        state
+    }
+
+    /// The rows that differ between two states, each before and after, sorted.
+    fn differences(old: &TableState, new: &TableState) -> Vec<[Option<Uuid>; 2]> {
+        let mut found = Vec::new();
+        new.differences(old, &mut |old, new| {
+            found.push([old, new].map(|row| row.map(|row| row.uuid())));
+        });
+        found.sort_unstable();
+        found
+    }
+
+    #[test]
+    fn rows_whose_uuids_have_the_same_hash_are_told_apart() {
+        let mut known = HashMap::new();
+        let mut uuids = (1..).map(Uuid::from_u128);
+        let same = uuids.find_map(|uuid| Some((known.insert(hash_uuid(uuid), uuid)?, uuid)));
+        let (one, other) = same.expect("there are more uuids than hashes");
+        let empty = TableState::new(TableType::of::<Item>());
+        let differences = differences(&filled(&empty, one), &filled(&empty, other));
+        assert_eq!(differences, [[None, Some(other)], [Some(one), None]]);
+    }
+
+    #[test]
+    fn a_state_that_was_filled_since_differs_in_all_rows() {
+        let [first, second, third] = [1, 2, 3].map(Uuid::from_u128);
+        let mut before = TableState::new(TableType::of::<Item>());
+        before.insert(item(first, 0));
+        let refilled = filled(&before, second);
+        let mut after = refilled.successor();
+        after.insert(item(third, 0));
+        assert_eq!(differences(&refilled, &after), [[None, Some(third)]]);
+        assert_eq!(
+            differences(&before, &after),
+            [
+                [None, Some(second)],
+                [None, Some(third)],
+                [Some(first), None]
+            ]
+        );
     }
 }

@@ -85,8 +85,13 @@ fn all_rows_are_fetched_again_when_the_columns_of_several_tables_have_changed() 
     assert_eq!(asked(&monitor).1, uuid(100));
     let renamed = SCHEMA.replace(r#""name":{"#, r#""title":{"#);
     let renamed = renamed.replace(r#""label":{"#, r#""text":{"#);
+    let mut changes = cache(&monitor).all_changes();
+    assert!(changes.try_next().expect("the start").kind().is_start());
     monitor.apply_schema(&schema(&renamed));
     assert_eq!(asked(&monitor).1, Uuid::nil());
+    monitor.start(raw(&since(false, 101, "{}"))).expect("rows");
+    let batch = changes.try_next().expect("a batch");
+    assert!(batch.kind().is_schema_change());
 }
 
 #[test]

@@ -254,6 +254,23 @@ fn rows_of_a_request_that_was_given_up_do_not_make_the_replica_current() {
 }
 
 #[test]
+fn a_row_that_is_fetched_again_has_its_new_version() {
+    let mut monitor = monitor(MonitorVersion::MonitorCondSince);
+    monitor.row_versions = true;
+    monitor.apply_schema(&schema(SCHEMA));
+    let cache = cache(&monitor);
+    for number in [7, 8] {
+        let version = uuid(number);
+        let row = format!(r#""initial":{{"name":"a","_version":["uuid","{version}"]}}"#);
+        let dump = items(&[(1, row)]);
+        monitor.start(raw(&since(false, 100, &dump))).expect("rows");
+        let view = cache.snapshot();
+        let row = view.get(crate::Ref::<Item>::new(uuid(1))).expect("a row");
+        assert_eq!(row.version(), Some(version));
+    }
+}
+
+#[test]
 fn transactions_on_two_replicas_do_not_have_the_same_basis() {
     use crate::cache::Basis;
 

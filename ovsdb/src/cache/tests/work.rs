@@ -147,6 +147,46 @@ async fn next_in_an_hour<K: Hash + Eq + Clone + Send + 'static>(
     next.await.expect("no worker waits for ever")
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_age_of_a_key_counts_from_the_first_change_that_no_worker_has_finished() {
+    let second = Duration::from_secs(1);
+    for (is_done, age) in [(true, second), (false, 2 * second)] {
+        let queue = WorkQueue::new();
+        queue.add("a");
+        let work = next_in_an_hour(&queue).await.expect("a key");
+        tokio::time::advance(second).await;
+        queue.add("a");
+        tokio::time::advance(second).await;
+        if is_done {
+            work.done();
+        } else {
+            work.retry();
+        }
+        let work = next_in_an_hour(&queue).await.expect("added meanwhile");
+        assert_eq!(work.age(), age);
+    }
+}
+
+#[tokio::test]
+async fn a_worker_that_begins_to_wait_while_another_one_looks_for_keys_is_woken_for_the_second_key()
+{
+    let (_monitor, cache) = started(2);
+    let queue = WorkQueue::new();
+    let wakes = Arc::new(Wakes::default());
+    let (other, waker) = (queue.clone(), std::task::Waker::from(wakes.clone()));
+    queue.feed(cache.changes::<Item>(), move |change, _| {
+        let polled = other.poll_next(&std::task::Context::from_waker(&waker));
+        assert!(polled.is_pending(), "the keys are not queued yet");
+        [change.uuid()]
+    });
+    let first = next(&queue).await.expect("a key");
+    assert_eq!(queue.len(), 1);
+    assert!(wakes.0.load(Ordering::SeqCst) > 0);
+    first.done();
+    // Drops the feed, which holds a handle of the queue.
+    queue.close();
+}
+
 /// The timer belongs to the queue: it still works when the worker that set it has ended.
 #[tokio::test(start_paused = true)]
 async fn a_worker_that_gives_up_leaves_the_timer_to_the_others() {
