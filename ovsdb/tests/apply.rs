@@ -492,6 +492,43 @@ async fn a_change_that_may_have_been_made_is_not_reported_as_made_by_a_later_run
 }
 
 #[tokio::test]
+async fn a_run_that_only_finds_out_what_an_earlier_one_did_is_repeated() {
+    let (_first, peer, mut connection, applied) =
+        lost_after_sending(RowIdentity::ClientChosen, |view, txn| {
+            let row = view.rows::<Item>().next().expect("the row");
+            txn.edit(row, |item| {
+                if !item.tags.remove("on") {
+                    item.tags.insert("on");
+                }
+            });
+            if row.count == 2 {
+                // This must not be made twice, but it is not sent.
+                txn.mutate(row).add(Item::COUNT, 1);
+            }
+            (row.count == 0).then(|| txn.insert(item("new", 1)))
+        })
+        .await;
+    let second = connection.request().await;
+    assert!(second.params.contains(r#""on""#), "{second:?}");
+    for is_answered in [false, false, true] {
+        drop(connection);
+        connection = greet(&peer).await;
+        give_rows(&mut connection, 2).await;
+        let request = connection.request().await;
+        assert!(!request.params.contains("mutate"), "{request:?}");
+        if is_answered {
+            let mut results = vec!["null"; request.params.matches(r#""op":"#).count()];
+            results[0] = r#"{"error":"timed out","details":"\"wait\" timed out"}"#;
+            let results = format!("[{}]", results.join(","));
+            connection.reply(&request, &results).await;
+        }
+    }
+    // The first run was carried out.
+    let (row, outcome) = applied.await.expect("no panic").expect("a commit");
+    assert!(row.is_some() && outcome.is_settled());
+}
+
+#[tokio::test]
 async fn an_insert_is_made_once_and_its_first_result_holds() {
     // If the first attempt was carried out, the row exists on the server, but not in the replica, whose
     // condition may exclude it.

@@ -433,6 +433,8 @@ mod tests {
         assert!(outcome.is_settled());
         // Once they are settled, errors are reported unchanged.
         earlier.attempts.clear();
+        let error = earlier.error(CommitError::NotSent(disconnected()));
+        assert!(matches!(error, CommitError::NotSent(_)));
         assert!(matches!(
             earlier.error(refused("aborted")),
             CommitError::Refused(_)

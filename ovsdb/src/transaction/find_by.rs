@@ -347,6 +347,8 @@ mod tests {
         assert_eq!(keys_of(&ports, &port), [port]);
         assert!(text(&ports, &port).is_some_and(|text| text.contains(&first.to_string())));
         assert_eq!(ports.unique_columns(), None);
+        let tags = Index::elements(LogicalSwitchPort::TAG);
+        assert_eq!(keys_of(&tags, &5), [5]);
         assert_eq!(
             RowKey::with_uuids(&ports, &port, &mut other),
             Some(Ref::new(second))

@@ -20,6 +20,8 @@ mod range;
 mod read;
 mod read_column;
 mod retry;
+#[cfg(test)]
+mod tests;
 mod touched;
 mod write;
 mod written;
