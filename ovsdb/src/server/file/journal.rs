@@ -428,6 +428,38 @@ mod tests {
     }
 
     #[test]
+    fn the_growth_of_a_rewritten_file_is_measured_from_its_rows() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("things.db");
+        let opened = create(&path, SCHEMA, 1).expect("a file");
+        let mut journal = opened.journal;
+        let whole = FullRecord {
+            state: opened.database.state(),
+            comment: None,
+            date: 1,
+        };
+        let length = || fs::metadata(&path).expect("a file").len();
+        journal.append("{}").expect("written");
+        let compaction = journal.begin_compaction().expect("an open journal");
+        journal.append("{}").expect("written");
+        let compaction = compaction.expect("no other one runs");
+        compaction.finish(SCHEMA, &whole).expect("compacted");
+        let compacted = length();
+        let state = |journal: &FileJournal| {
+            let state = journal.state();
+            (state.length, state.base, state.records)
+        };
+        // The record that was appended meanwhile follows the rows.
+        let mut record = Vec::new();
+        write_record(&mut record, "{}");
+        let base = compacted - record.len() as u64;
+        assert_eq!(state(&journal), (compacted, base, 0));
+        assert_eq!(journal.replace(SCHEMA, &whole), Ok(Position(3)));
+        assert_eq!(length(), base);
+        assert_eq!(state(&journal), (base, base, 0));
+    }
+
+    #[test]
     fn when_the_folder_of_a_converted_file_cannot_be_synced_the_file_is_in_use_and_nothing_is_appended()
      {
         let folder = tempfile::tempdir().expect("a folder");
