@@ -80,19 +80,25 @@ fn counts<const N: usize>(database: &Database) -> [usize; N] {
 
 #[test]
 fn a_row_stays_as_long_as_a_strong_reference_to_it() {
-    let strong = r#"{"type":{"key":{"type":"uuid","refTable":"B"},"min":0}}"#;
+    let strong = |table: &str| {
+        format!(r#"{{"type":{{"key":{{"type":"uuid","refTable":"{table}"}},"min":0}}}}"#)
+    };
     let mut database = database(&format!(
-        r#""A":{{"isRoot":true,"columns":{{"b":{strong}}}}},"B":{{"columns":{{"b":{strong}}}}}"#
+        r#""A":{{"isRoot":true,"columns":{{"b":{b}}}}},"B":{{"columns":{{"b":{b},"c":{c}}}}},"C":{{"isRoot":true,"columns":{{"b":{b}}}}}"#,
+        b = strong("B"),
+        c = strong("C")
     ));
-    // Row 1 of table A refers to row 2 of table B, which refers to row 3. Nothing refers to row 4.
+    // Row 1 of table A refers to row 2 of table B, which refers to rows 3 and 5. Nothing refers to row 4.
+    let references = format!(r#""b":{},"c":{}"#, reference(3), reference(5));
     let rows = [
         insert("A", 1, &format!(r#""b":{}"#, reference(2))),
-        insert("B", 2, &format!(r#""b":{}"#, reference(3))),
+        insert("B", 2, &references),
         insert("B", 3, ""),
         insert("B", 4, ""),
+        insert("C", 5, ""),
     ];
     commit(&mut database, &rows.join(","));
-    assert_eq!(counts(&database), [1, 2]);
+    assert_eq!(counts(&database), [1, 2, 1]);
     let refused = fail(&mut database, &delete("B", 3));
     let uuid = Uuid::from_u128(3);
     let details = format!("cannot delete B row {uuid} because of 1 remaining reference(s)");
@@ -102,14 +108,21 @@ fn a_row_stays_as_long_as_a_strong_reference_to_it() {
             && refused.contains(&details),
         "{refused}"
     );
-    let unknown = fail(
-        &mut database,
-        &insert("A", 5, &format!(r#""b":{}"#, reference(6))),
-    );
+    let unknown = format!(r#""b":{}"#, reference(9));
+    let unknown = fail(&mut database, &insert("A", 6, &unknown));
     assert!(unknown.contains("references nonexistent row"), "{unknown}");
-    assert_eq!(counts(&database), [1, 2]);
+    assert_eq!(counts(&database), [1, 2, 1]);
+
+    // A second reference to row 3, which is no change of that row.
+    let second = insert("A", 6, &format!(r#""b":{}"#, reference(3)));
+    let proposal = propose(&mut database, &second);
+    assert_eq!(proposal.commit().map(|commit| commit.row_count()), Some(1));
+    database.commit(proposal);
+    // Row 2 is deleted with row 1. Row 3 has another reference, and row 5 is in the root set.
     commit(&mut database, &delete("A", 1));
-    assert_eq!(counts(&database), [0, 0]);
+    assert_eq!(counts(&database), [1, 1, 1]);
+    commit(&mut database, &delete("A", 6));
+    assert_eq!(counts(&database), [0, 0, 1]);
 }
 
 #[test]
@@ -201,12 +214,14 @@ fn numbers_are_mutated() {
 #[test]
 fn a_mutation_without_effect_changes_no_row() {
     let mut database = database(
-        r#""T":{"columns":{"i":{"type":"integer"},"s":{"type":{"key":"string","min":0,"max":"unlimited"}}}}"#,
+        r#""T":{"columns":{"i":{"type":"integer"},"j":{"type":"integer"},
+            "s":{"type":{"key":"string","min":0,"max":"unlimited"}}}}"#,
     );
     commit(&mut database, &insert("T", 1, r#""i":1,"s":"a""#));
     let row = database.state().table(0).get(Uuid::from_u128(1)).cloned();
     for mutation in [
         r#"["i","+=",0]"#,
+        r#"["j","*=",2]"#,
         r#"["s","insert","a"]"#,
         r#"["s","delete","b"]"#,
     ] {
@@ -219,6 +234,195 @@ fn a_mutation_without_effect_changes_no_row() {
     let after = database.state().table(0).get(Uuid::from_u128(1));
     let version = |row: Option<&Arc<Row>>| row.map(|row| row.version());
     assert_eq!(version(row.as_ref()), version(after));
+}
+
+#[test]
+fn a_mutator_is_refused_on_a_column_of_another_type() {
+    let mut database = database(
+        r#""T":{"columns":{"s":{"type":"string"},"x":{"type":"real"},
+            "m":{"type":{"key":"integer","value":"integer","min":0}}}}"#,
+    );
+    for mutation in [
+        r#"["s","+=","a"]"#,
+        r#"["x","%=",2.0]"#,
+        r#"["m","+=",1]"#,
+        r#"["s","insert","a"]"#,
+    ] {
+        let mutate =
+            format!(r#"{{"op":"mutate","table":"T","where":[],"mutations":[{mutation}]}}"#);
+        let refused = fail(&mut database, &mutate);
+        assert!(refused.contains("Type mismatch"), "{mutation}: {refused}");
+    }
+}
+
+#[test]
+fn conditions_select_rows() {
+    let mut database = database(
+        r#""T":{"columns":{"i":{"type":"integer"},"x":{"type":"real"},"o":{"type":{"key":"integer","min":0}},
+            "s":{"type":{"key":"integer","min":0,"max":"unlimited"}}}}"#,
+    );
+    commit(
+        &mut database,
+        &insert("T", 1, r#""i":5,"x":2.5,"s":["set",[1,2]]"#),
+    );
+    for (holds, fails) in [
+        (r#"["i","==",5]"#, r#"["i","==",6]"#),
+        (r#"["i","!=",6]"#, r#"["i","!=",5]"#),
+        (r#"["i","<",6]"#, r#"["i","<",5]"#),
+        (r#"["i","<=",5]"#, r#"["i","<=",4]"#),
+        (r#"["i",">",4]"#, r#"["i",">",5]"#),
+        (r#"["i",">=",5]"#, r#"["i",">=",6]"#),
+        (r#"["x","<",2.75]"#, r#"["x",">",2.75]"#),
+        (r#"["s","includes",1]"#, r#"["s","includes",["set",[1,3]]]"#),
+        (r#"["s","excludes",3]"#, r#"["s","excludes",["set",[1,3]]]"#),
+        // No value is less or greater than others.
+        (r#"["o","==",["set",[]]]"#, r#"["o","<=",5]"#),
+        ("true", "false"),
+    ] {
+        for (clause, count) in [(holds, 1), (fails, 0)] {
+            let select =
+                format!(r#"{{"op":"select","table":"T","where":[{clause}],"columns":["i"]}}"#);
+            let results = commit(&mut database, &select);
+            assert_eq!(results.matches(r#"{"i":5}"#).count(), count, "{clause}");
+        }
+    }
+}
+
+#[test]
+fn a_transaction_sees_its_own_changes() {
+    let mut database = database(
+        r#""T":{"columns":{"name":{"type":"string"},"n":{"type":"integer"}},"indexes":[["name"]]}"#,
+    );
+    let rows = [
+        insert("T", 1, r#""name":"a""#),
+        insert("T", 2, r#""name":"b""#),
+    ];
+    commit(&mut database, &rows.join(","));
+    let select = |name: &str| {
+        format!(
+            r#"{{"op":"select","table":"T","where":[["name","==","{name}"]],"columns":["name"]}}"#
+        )
+    };
+    let rename = |number: u128, name: &str| {
+        let row = reference(number);
+        format!(
+            r#"{{"op":"update","table":"T","where":[["_uuid","==",{row}]],"row":{{"name":"{name}"}}}}"#
+        )
+    };
+    let operations = [rename(1, "c"), select("a"), select("b"), select("c")];
+    assert_eq!(
+        commit(&mut database, &operations.join(",")),
+        r#"[{"count":1},{"rows":[]},{"rows":[{"name":"b"}]},{"rows":[{"name":"c"}]}]"#
+    );
+    // Two rows exchange their values in the index.
+    commit(&mut database, &[rename(1, "b"), rename(2, "c")].join(","));
+    let refused = fail(&mut database, &rename(1, "c"));
+    assert!(refused.contains("constraint violation"), "{refused}");
+    assert_eq!(
+        commit(&mut database, &[select("b"), select("c")].join(",")),
+        r#"[{"rows":[{"name":"b"}]},{"rows":[{"name":"c"}]}]"#
+    );
+    // Rows that are equal in the selected columns are one row of the result.
+    let select = |columns: &str| {
+        format!(r#"{{"op":"select","table":"T","where":[],"columns":[{columns}]}}"#)
+    };
+    let rows = commit(&mut database, &select(r#""n""#));
+    assert_eq!(rows, r#"[{"rows":[{"n":0}]}]"#);
+    let rows = commit(&mut database, &select(r#""n","_uuid""#));
+    assert_eq!(rows.matches(r#""n":0"#).count(), 2);
+}
+
+#[test]
+fn a_table_has_at_most_the_rows_that_the_schema_allows_at_the_commit() {
+    let mut database = database(r#""T":{"columns":{"n":{"type":"integer"}},"maxRows":2}"#);
+    let update = r#"{"op":"update","table":"T","where":[["n","==",1]],"row":{"n":7}}"#;
+    let both = r#"{"op":"update","table":"T","where":[],"row":{"n":1}}"#;
+    let (first, second, third) = (insert("T", 1, ""), insert("T", 2, ""), insert("T", 3, ""));
+    for (operations, is_allowed, rows) in [
+        (vec![&*first, &*second, &*third], false, 0),
+        (vec![&*first, &*second], true, 2),
+        (vec![both], true, 2),
+        (vec![update, &*third], false, 2),
+        (vec![&*third, &*delete("T", 1)], true, 2),
+        (vec![&*delete("T", 2)], true, 1),
+    ] {
+        let operations = operations.join(",");
+        if is_allowed {
+            commit(&mut database, &operations);
+        } else {
+            let refused = fail(&mut database, &operations);
+            let details = "to contain 3 rows, greater than the schema-defined limit of 2 row(s)";
+            assert!(refused.contains(details), "{refused}");
+        }
+        assert_eq!(counts(&database), [rows], "{operations}");
+    }
+}
+
+#[test]
+fn a_reply_waits_for_the_disk_if_any_commit_operation_demands_it() {
+    let mut database = database(r#""T":{"columns":{"n":{"type":"integer"}}}"#);
+    for (demands, durable) in [
+        (vec![], false),
+        (vec![false], false),
+        (vec![true], true),
+        (vec![true, true], true),
+        (vec![true, false], true),
+    ] {
+        let commits = demands
+            .iter()
+            .map(|durable| format!(r#"{{"op":"commit","durable":{durable}}}"#));
+        let commits: Vec<_> = commits.collect();
+        assert_eq!(
+            propose(&mut database, &commits.join(",")).durable,
+            durable,
+            "{demands:?}"
+        );
+    }
+}
+
+#[test]
+fn values_that_are_malformed_are_refused() {
+    let mut database = database(
+        r#""T":{"columns":{"s":{"type":{"key":"integer","min":0,"max":"unlimited"}},
+            "x":{"type":{"key":{"type":"real","minReal":1.5,"maxReal":2.5},"min":0}},
+            "u":{"type":{"key":"uuid","min":0}}}}"#,
+    );
+    for (row, details) in [
+        (r#""s":["set",[1,2,1]]"#, "set contains duplicate"),
+        (r#""s":["set",[2,1,1]]"#, "set contains duplicate"),
+        (r#""x":1.25"#, "is not in the valid range 1.5 to 2.5"),
+        (r#""x":2.75"#, "is not in the valid range 1.5 to 2.5"),
+        (
+            r#""u":["named-uuid","1x"]"#,
+            "named-uuid string is not a valid <id>",
+        ),
+    ] {
+        let refused = fail(&mut database, &insert("T", 1, row));
+        assert!(refused.contains(details), "{row}: {refused}");
+    }
+    for (operation, details) in [
+        ("5", "Object expected."),
+        (r#"{"op":5}"#, "Type mismatch for member 'op'."),
+        (
+            r#"{"op":"insert","table":"T","row":[]}"#,
+            "Type mismatch for member 'row'.",
+        ),
+        (
+            r#"{"op":"select","table":"T","where":{}}"#,
+            "Type mismatch for member 'where'.",
+        ),
+        (
+            r#"{"op":"select","table":"1T","where":[]}"#,
+            "Type mismatch for member 'table'.",
+        ),
+        (
+            r#"{"op":"commit","durable":1}"#,
+            "Type mismatch for member 'durable'.",
+        ),
+    ] {
+        let refused = fail(&mut database, operation);
+        assert!(refused.contains(details), "{operation}: {refused}");
+    }
 }
 
 #[test]
@@ -271,4 +475,23 @@ fn the_error_of_a_transaction_that_is_not_committed_follows_its_results() {
     assert_eq!(refused, r#"[{"error":"I/O error"}]"#);
     let refused = propose(&mut database, r#"{"op":"comment","comment":"c"}"#).refuse(&error());
     assert_eq!(refused, r#"[{},{"error":"I/O error"}]"#);
+}
+
+#[test]
+fn a_file_would_lose_the_references_of_an_ephemeral_column_that_must_not_be_empty() {
+    let reference = r#"{"type":"uuid","refTable":"T"}"#;
+    for (ephemeral, key, value, min, is_lost) in [
+        (true, reference, None, 1, true),
+        (true, reference, None, 0, false),
+        (false, reference, None, 1, false),
+        (true, r#""uuid""#, None, 1, false),
+        (true, r#""string""#, Some(reference), 1, true),
+    ] {
+        let value = value.map_or_else(String::new, |value| format!(r#","value":{value}"#));
+        let database = database(&format!(
+            r#""T":{{"columns":{{"c":{{"type":{{"key":{key}{value},"min":{min},"max":2}},"ephemeral":{ephemeral}}}}}}}"#
+        ));
+        let lost = database.schema().lost_reference();
+        assert_eq!(lost.is_some(), is_lost, "{ephemeral} {key} {value} {min}");
+    }
 }
