@@ -285,6 +285,10 @@ mod tests {
                 r#"{"key":{"type":"real","maxReal":-1.5}}"#,
             ),
             (
+                r#"{"type":"real","minReal":-1.5,"maxReal":1.5}"#.into(),
+                r#"{"key":{"type":"real","minReal":-1.5,"maxReal":1.5}}"#,
+            ),
+            (
                 r#"{"type":"integer","maxInteger":9223372036854775807}"#.into(),
                 r#""integer""#,
             ),

@@ -1,16 +1,19 @@
 //! Transactions on a database alone, without sessions, updates and files.
 
+mod operations;
+mod records;
+
 use ovsdb_schema::DatabaseSchema;
 
 use super::*;
 use crate::value::json::Reader;
 
-/// A client that may do everything and holds every lock.
+/// A client that may do everything, and holds the lock `held`.
 struct Anyone;
 
 impl Caller for Anyone {
-    fn holds(&self, _: &str) -> bool {
-        true
+    fn holds(&self, lock: &str) -> bool {
+        lock == "held"
     }
 
     fn is_read_only(&self) -> bool {
@@ -178,37 +181,33 @@ fn weak_references_to_rows_that_do_not_exist_are_removed_unless_a_column_would_b
 }
 
 #[test]
-fn numbers_are_mutated() {
+fn keys_and_values_of_maps_are_references_too() {
     let mut database = database(
-        r#""T":{"columns":{"i":{"type":"integer"},"x":{"type":"real"},
-            "all":{"type":{"key":"integer","min":0,"max":"unlimited"}}}}"#,
+        r#""A":{"isRoot":true,"columns":{
+                "strong":{"type":{"key":"string","value":{"type":"uuid","refTable":"B"},"min":0}},
+                "weak":{"type":{"key":{"type":"uuid","refTable":"B","refType":"weak"},"value":"string","min":0}}}},
+           "B":{"isRoot":true,"columns":{"n":{"type":"integer"}}}"#,
     );
-    for (column, before, mutator, argument, after) in [
-        ("i", "7", "+=", "2", "9"),
-        ("i", "7", "-=", "2", "5"),
-        ("i", "7", "*=", "2", "14"),
-        ("i", "7", "/=", "2", "3"),
-        ("i", "-7", "/=", "2", "-3"),
-        ("i", "-7", "%=", "2", "-1"),
-        ("x", "7.5", "+=", "2.5", "10.0"),
-        ("x", "7.5", "-=", "2.5", "5.0"),
-        ("x", "7.5", "*=", "2.5", "18.75"),
-        ("x", "7.5", "/=", "2.5", "3.0"),
-        ("all", r#"["set",[1,2,3]]"#, "*=", "2", r#"["set",[2,4,6]]"#),
-    ] {
-        let operations = format!(
-            r#"{{"op":"delete","table":"T","where":[]}},
-               {{"op":"insert","table":"T","row":{{"{column}":{before}}}}},
-               {{"op":"mutate","table":"T","where":[],"mutations":[["{column}","{mutator}",{argument}]]}},
-               {{"op":"select","table":"T","where":[],"columns":["{column}"]}}"#
-        );
-        let results = commit(&mut database, &operations);
-        let row = format!(r#"{{"rows":[{{"{column}":{after}}}]}}]"#);
-        assert!(
-            results.ends_with(&row),
-            "{before} {mutator} {argument}: {results}"
-        );
-    }
+    let maps = format!(
+        r#""strong":["map",[["a",{}]]],"weak":["map",[[{},"a"]]]"#,
+        reference(2),
+        reference(3)
+    );
+    let rows = [
+        insert("A", 1, &maps),
+        insert("B", 2, ""),
+        insert("B", 3, ""),
+    ];
+    commit(&mut database, &rows.join(","));
+    let refused = fail(&mut database, &delete("B", 2));
+    assert!(
+        refused.contains("referential integrity violation"),
+        "{refused}"
+    );
+    commit(&mut database, &delete("B", 3));
+    let select = r#"{"op":"select","table":"A","where":[],"columns":["weak"]}"#;
+    let left = r#"[{"rows":[{"weak":["map",[]]}]}]"#;
+    assert_eq!(commit(&mut database, select), left);
 }
 
 #[test]
@@ -234,102 +233,11 @@ fn a_mutation_without_effect_changes_no_row() {
     let after = database.state().table(0).get(Uuid::from_u128(1));
     let version = |row: Option<&Arc<Row>>| row.map(|row| row.version());
     assert_eq!(version(row.as_ref()), version(after));
-}
-
-#[test]
-fn a_mutator_is_refused_on_a_column_of_another_type() {
-    let mut database = database(
-        r#""T":{"columns":{"s":{"type":"string"},"x":{"type":"real"},
-            "m":{"type":{"key":"integer","value":"integer","min":0}}}}"#,
-    );
-    for mutation in [
-        r#"["s","+=","a"]"#,
-        r#"["x","%=",2.0]"#,
-        r#"["m","+=",1]"#,
-        r#"["s","insert","a"]"#,
-    ] {
-        let mutate =
-            format!(r#"{{"op":"mutate","table":"T","where":[],"mutations":[{mutation}]}}"#);
-        let refused = fail(&mut database, &mutate);
-        assert!(refused.contains("Type mismatch"), "{mutation}: {refused}");
-    }
-}
-
-#[test]
-fn conditions_select_rows() {
-    let mut database = database(
-        r#""T":{"columns":{"i":{"type":"integer"},"x":{"type":"real"},"o":{"type":{"key":"integer","min":0}},
-            "s":{"type":{"key":"integer","min":0,"max":"unlimited"}}}}"#,
-    );
-    commit(
-        &mut database,
-        &insert("T", 1, r#""i":5,"x":2.5,"s":["set",[1,2]]"#),
-    );
-    for (holds, fails) in [
-        (r#"["i","==",5]"#, r#"["i","==",6]"#),
-        (r#"["i","!=",6]"#, r#"["i","!=",5]"#),
-        (r#"["i","<",6]"#, r#"["i","<",5]"#),
-        (r#"["i","<=",5]"#, r#"["i","<=",4]"#),
-        (r#"["i",">",4]"#, r#"["i",">",5]"#),
-        (r#"["i",">=",5]"#, r#"["i",">=",6]"#),
-        (r#"["x","<",2.75]"#, r#"["x",">",2.75]"#),
-        (r#"["s","includes",1]"#, r#"["s","includes",["set",[1,3]]]"#),
-        (r#"["s","excludes",3]"#, r#"["s","excludes",["set",[1,3]]]"#),
-        // No value is less or greater than others.
-        (r#"["o","==",["set",[]]]"#, r#"["o","<=",5]"#),
-        ("true", "false"),
-    ] {
-        for (clause, count) in [(holds, 1), (fails, 0)] {
-            let select =
-                format!(r#"{{"op":"select","table":"T","where":[{clause}],"columns":["i"]}}"#);
-            let results = commit(&mut database, &select);
-            assert_eq!(results.matches(r#"{"i":5}"#).count(), count, "{clause}");
-        }
-    }
-}
-
-#[test]
-fn a_transaction_sees_its_own_changes() {
-    let mut database = database(
-        r#""T":{"columns":{"name":{"type":"string"},"n":{"type":"integer"}},"indexes":[["name"]]}"#,
-    );
-    let rows = [
-        insert("T", 1, r#""name":"a""#),
-        insert("T", 2, r#""name":"b""#),
-    ];
-    commit(&mut database, &rows.join(","));
-    let select = |name: &str| {
-        format!(
-            r#"{{"op":"select","table":"T","where":[["name","==","{name}"]],"columns":["name"]}}"#
-        )
-    };
-    let rename = |number: u128, name: &str| {
-        let row = reference(number);
-        format!(
-            r#"{{"op":"update","table":"T","where":[["_uuid","==",{row}]],"row":{{"name":"{name}"}}}}"#
-        )
-    };
-    let operations = [rename(1, "c"), select("a"), select("b"), select("c")];
-    assert_eq!(
-        commit(&mut database, &operations.join(",")),
-        r#"[{"count":1},{"rows":[]},{"rows":[{"name":"b"}]},{"rows":[{"name":"c"}]}]"#
-    );
-    // Two rows exchange their values in the index.
-    commit(&mut database, &[rename(1, "b"), rename(2, "c")].join(","));
-    let refused = fail(&mut database, &rename(1, "c"));
-    assert!(refused.contains("constraint violation"), "{refused}");
-    assert_eq!(
-        commit(&mut database, &[select("b"), select("c")].join(",")),
-        r#"[{"rows":[{"name":"b"}]},{"rows":[{"name":"c"}]}]"#
-    );
-    // Rows that are equal in the selected columns are one row of the result.
-    let select = |columns: &str| {
-        format!(r#"{{"op":"select","table":"T","where":[],"columns":[{columns}]}}"#)
-    };
-    let rows = commit(&mut database, &select(r#""n""#));
-    assert_eq!(rows, r#"[{"rows":[{"n":0}]}]"#);
-    let rows = commit(&mut database, &select(r#""n","_uuid""#));
-    assert_eq!(rows.matches(r#""n":0"#).count(), 2);
+    // A value that becomes the default again is not stored any more.
+    let update = r#"{"op":"update","table":"T","where":[],"row":{"i":0}}"#;
+    commit(&mut database, update);
+    let row = database.state().table(0).get(Uuid::from_u128(1));
+    assert_eq!(row.map(|row| row.cells().len()), Some(1));
 }
 
 #[test]
@@ -355,73 +263,6 @@ fn a_table_has_at_most_the_rows_that_the_schema_allows_at_the_commit() {
             assert!(refused.contains(details), "{refused}");
         }
         assert_eq!(counts(&database), [rows], "{operations}");
-    }
-}
-
-#[test]
-fn a_reply_waits_for_the_disk_if_any_commit_operation_demands_it() {
-    let mut database = database(r#""T":{"columns":{"n":{"type":"integer"}}}"#);
-    for (demands, durable) in [
-        (vec![], false),
-        (vec![false], false),
-        (vec![true], true),
-        (vec![true, true], true),
-        (vec![true, false], true),
-    ] {
-        let commits = demands
-            .iter()
-            .map(|durable| format!(r#"{{"op":"commit","durable":{durable}}}"#));
-        let commits: Vec<_> = commits.collect();
-        assert_eq!(
-            propose(&mut database, &commits.join(",")).durable,
-            durable,
-            "{demands:?}"
-        );
-    }
-}
-
-#[test]
-fn values_that_are_malformed_are_refused() {
-    let mut database = database(
-        r#""T":{"columns":{"s":{"type":{"key":"integer","min":0,"max":"unlimited"}},
-            "x":{"type":{"key":{"type":"real","minReal":1.5,"maxReal":2.5},"min":0}},
-            "u":{"type":{"key":"uuid","min":0}}}}"#,
-    );
-    for (row, details) in [
-        (r#""s":["set",[1,2,1]]"#, "set contains duplicate"),
-        (r#""s":["set",[2,1,1]]"#, "set contains duplicate"),
-        (r#""x":1.25"#, "is not in the valid range 1.5 to 2.5"),
-        (r#""x":2.75"#, "is not in the valid range 1.5 to 2.5"),
-        (
-            r#""u":["named-uuid","1x"]"#,
-            "named-uuid string is not a valid <id>",
-        ),
-    ] {
-        let refused = fail(&mut database, &insert("T", 1, row));
-        assert!(refused.contains(details), "{row}: {refused}");
-    }
-    for (operation, details) in [
-        ("5", "Object expected."),
-        (r#"{"op":5}"#, "Type mismatch for member 'op'."),
-        (
-            r#"{"op":"insert","table":"T","row":[]}"#,
-            "Type mismatch for member 'row'.",
-        ),
-        (
-            r#"{"op":"select","table":"T","where":{}}"#,
-            "Type mismatch for member 'where'.",
-        ),
-        (
-            r#"{"op":"select","table":"1T","where":[]}"#,
-            "Type mismatch for member 'table'.",
-        ),
-        (
-            r#"{"op":"commit","durable":1}"#,
-            "Type mismatch for member 'durable'.",
-        ),
-    ] {
-        let refused = fail(&mut database, operation);
-        assert!(refused.contains(details), "{operation}: {refused}");
     }
 }
 
@@ -475,6 +316,13 @@ fn the_error_of_a_transaction_that_is_not_committed_follows_its_results() {
     assert_eq!(refused, r#"[{"error":"I/O error"}]"#);
     let refused = propose(&mut database, r#"{"op":"comment","comment":"c"}"#).refuse(&error());
     assert_eq!(refused, r#"[{},{"error":"I/O error"}]"#);
+    // Nothing is executed after an operation that fails.
+    let comment = r#"{"op":"comment","comment":"c"}"#;
+    let operations = [comment, r#"{"op":"abort"}"#, comment, comment];
+    assert_eq!(
+        fail(&mut database, &operations.join(",")),
+        r#"[{},{"error":"aborted","details":"aborted by request"},null,null]"#
+    );
 }
 
 #[test]
