@@ -294,7 +294,6 @@ async fn watch_clock(shared: Weak<Shared>) {
                 () = shared.stopped() => return,
                 _ = faults.wait_for(|faults| faults.hanging == 0) => {}
             }
-            shared.with_hub(|hub| hub.handle_resumed(now()));
         }
         let deadline = shared.hub().poll_timeout();
         tokio::select! {

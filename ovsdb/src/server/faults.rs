@@ -111,7 +111,11 @@ impl Faults<'_> {
     /// when the fault ends.
     pub fn hang(self) -> Fault {
         self.shared.change_faults(|faults| faults.hanging += 1);
-        self.connection_fault(|faults| faults.hanging -= 1)
+        let shared = self.shared.clone();
+        Fault::new(move || {
+            shared.with_hub(|hub| hub.handle_resumed(now()));
+            shared.change_faults(|faults| faults.hanging -= 1);
+        })
     }
 
     /// Delays all output by at least this time.

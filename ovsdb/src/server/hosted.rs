@@ -61,8 +61,8 @@ impl Waiting {
         self
     }
 
-    /// When the transaction is tried again even if nothing has changed: then the shortest time limit of its
-    /// `wait` operations has passed.
+    /// When the transaction is tried again even if nothing has changed: then the time limit of the `wait`
+    /// operation that is not met has passed.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.since.checked_add(self.timeout?)
     }

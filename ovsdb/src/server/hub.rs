@@ -278,6 +278,7 @@ impl Hub {
         };
         for unsynced in std::mem::take(&mut hosted.unsynced) {
             if let Some(session) = self.sessions.get_mut(&unsynced.session) {
+                session.unsynced = session.unsynced.saturating_sub(1);
                 session.close(format!(
                     "database {database} could not be synced to disk: {error}"
                 ));

@@ -230,6 +230,7 @@ fn clients_whose_transactions_wait_for_a_failing_disk_are_disconnected_without_a
         Some("database D could not be synced to disk: the disk is broken")
     );
     assert!(test.hub.poll_ready().contains(&client));
+    assert!(!test.hub.owes_reply(client));
     assert_eq!(test.hub.poll_close(other), None);
     assert!(!test.hub.waits_for_disk("D"));
 }
