@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::error::{DisconnectReason, Disconnected};
+use crate::error::Disconnected;
 use crate::session::Session;
 use crate::value::Str;
 
@@ -84,7 +84,7 @@ impl Lock {
     /// Waits until this client holds the lock.
     ///
     /// # Errors
-    /// When the client is closed.
+    /// When the client is closed or loses its runtime.
     pub async fn held(&mut self) -> Result<(), Disconnected> {
         self.becomes(true).await
     }
@@ -92,7 +92,7 @@ impl Lock {
     /// Waits until this client no longer holds the lock.
     ///
     /// # Errors
-    /// When the client is closed.
+    /// When the client is closed or loses its runtime.
     pub async fn lost(&mut self) -> Result<(), Disconnected> {
         self.becomes(false).await
     }
@@ -102,7 +102,7 @@ impl Lock {
         if becomes && !self.has_ended() {
             return Ok(());
         }
-        Err(Disconnected::new(DisconnectReason::Closed))
+        Err(self.session.ended())
     }
 }
 

@@ -236,7 +236,7 @@ impl Session {
     }
 
     /// Why the session has ended or is ending, for a caller whose channel was closed.
-    fn ended(&self) -> Disconnected {
+    pub(crate) fn ended(&self) -> Disconnected {
         let is_closed = self.orders.is_closed();
         if let ConnectionState::Closed { lost } = &*self.shared.state.borrow() {
             return lost.clone();

@@ -26,11 +26,11 @@ struct Entry {
 /// The answer to the last request for a lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Answer {
-    /// It was not given yet.
+    /// It was not given yet. Without a connection, the request is made on the next one.
     Awaited,
     Given,
-    /// The server refused the request, or there is no connection: no answer comes without a new request.
-    None,
+    /// No answer comes without a new request: the last answer was an error, or the connection was lost.
+    NotRequested,
 }
 
 /// A caller that waits for a lock.
@@ -89,33 +89,26 @@ impl Locks {
     ) -> Vec<(Waiter, Request)> {
         if let Some(entry) = self.entries.get_mut(&name) {
             entry.handles += 1;
-            if steal && !*entry.held.borrow() {
-                // A server refuses a second request for the same lock, so the first one is withdrawn.
-                entry.waiting.push(Waiting { reply, steal });
-                entry.answer = Answer::Awaited;
-                let unlock = Request::Unlock { name: name.clone() };
-                let number = count(&mut self.requests);
-                entry.last = number;
-                let steal = lock_request(&name, true);
-                return vec![
-                    (Waiter::None, unlock),
-                    (Waiter::Lock { name, number }, steal),
-                ];
-            }
-            if entry.answer == Answer::Given {
+            let steals = steal && !*entry.held.borrow();
+            if !steals && entry.answer == Answer::Given {
                 let told = reply.send(Ok(entry.held.subscribe())).is_ok();
                 entry.handles -= usize::from(!told);
                 return Vec::new();
             }
             entry.waiting.push(Waiting { reply, steal });
-            if entry.answer == Answer::Awaited {
+            if !steals && entry.answer == Answer::Awaited {
                 return Vec::new();
             }
             entry.answer = Answer::Awaited;
-            entry.last = count(&mut self.requests);
-            let number = entry.last;
-            let request = lock_request(&name, steal);
-            return vec![(Waiter::Lock { name, number }, request)];
+            let number = count(&mut self.requests);
+            entry.last = number;
+            // A server refuses a second request for the same lock, so an earlier one is withdrawn.
+            let unlock = Request::Unlock { name: name.clone() };
+            let lock = lock_request(&name, steal);
+            return vec![
+                (Waiter::None, unlock),
+                (Waiter::Lock { name, number }, lock),
+            ];
         }
         let request = lock_request(&name, steal);
         let number = count(&mut self.requests);
@@ -151,11 +144,14 @@ impl Locks {
         let Some(entry) = entry.filter(|entry| entry.last == number) else {
             return false;
         };
-        entry.answer = Answer::None;
-        if let Ok(held) = answer {
-            entry.answer = Answer::Given;
-            entry.held.send_replace(held);
-        }
+        entry.answer = match answer {
+            Ok(_) => Answer::Given,
+            Err(_) => Answer::NotRequested,
+        };
+        let held = matches!(answer, Ok(true));
+        entry
+            .held
+            .send_if_modified(|was| std::mem::replace(was, held) != held);
         for Waiting { reply, .. } in std::mem::take(&mut entry.waiting) {
             let told = match &answer {
                 Ok(_) => reply.send(Ok(entry.held.subscribe())).is_ok(),
@@ -181,7 +177,7 @@ impl Locks {
     /// The connection is lost, and every lock with it.
     pub(super) fn lost(&mut self) {
         for entry in self.entries.values_mut() {
-            entry.answer = Answer::None;
+            entry.answer = Answer::NotRequested;
             if !planted!(LockKept) {
                 entry.held.send_if_modified(std::mem::take);
             }
@@ -248,7 +244,14 @@ mod tests {
         assert!(!locks.answered("l", 2, Err(refusal())));
         assert!(!*held.borrow());
         let (second, mut answer) = oneshot::channel();
-        assert_eq!(locks.request(name(), false, second).len(), 1);
+        let requests = locks.request(name(), false, second);
+        assert!(matches!(
+            requests[..],
+            [
+                (Waiter::None, Request::Unlock { .. }),
+                (Waiter::Lock { number: 3, .. }, Request::Lock { .. })
+            ]
+        ));
         // The next caller waits for the same answer.
         let (third, mut same) = oneshot::channel();
         assert!(locks.request(name(), false, third).is_empty());
