@@ -51,6 +51,8 @@ pub(crate) struct ReplicaMonitor {
     started_skew: Arc<SkewReport>,
     /// The id of the last request.
     request: u64,
+    /// Whether a message is being decoded. A monitor that is dropped then was lost to a panic.
+    pub(crate) is_decoding: bool,
 }
 
 impl fmt::Debug for ReplicaMonitor {
@@ -64,7 +66,7 @@ impl fmt::Debug for ReplicaMonitor {
 
 impl Drop for ReplicaMonitor {
     fn drop(&mut self) {
-        self.shared.end();
+        self.shared.end(self.is_decoding);
     }
 }
 
@@ -100,6 +102,7 @@ impl ReplicaMonitor {
             started: false,
             reshaped: false,
             request: 0,
+            is_decoding: false,
         }
     }
 

@@ -79,7 +79,7 @@ pub(crate) struct Shared {
     /// The database's name, for the log.
     pub(super) database: Str,
     freshness: watch::Sender<Freshness>,
-    panicked: AtomicBool,
+    has_panicked: Arc<AtomicBool>,
     /// The id of the request whose rows make the replica current; 0 when there is none. Changed only
     /// under the lock of `freshness`.
     request: AtomicU64,
@@ -104,7 +104,7 @@ impl Shared {
             state: ArcSwap::from_pointee(state),
             skew: ArcSwap::from_pointee(skew),
             freshness: watch::Sender::new(Freshness::StaleSince(Instant::now())),
-            panicked: AtomicBool::new(false),
+            has_panicked: Arc::default(),
             request: AtomicU64::new(0),
             refused: Mutex::default(),
             version: Mutex::new(version),
@@ -266,15 +266,13 @@ impl Shared {
     }
 
     /// Whether the replica ended because decoding a message panicked.
-    pub(crate) fn has_panicked(&self) -> bool {
-        self.panicked.load(Ordering::Acquire)
+    pub(crate) fn has_panicked(&self) -> Arc<AtomicBool> {
+        self.has_panicked.clone()
     }
 
     /// Ends the streams: no state will follow.
-    pub(super) fn end(&self) {
-        if std::thread::panicking() {
-            self.panicked.store(true, Ordering::Release);
-        }
+    pub(super) fn end(&self, has_panicked: bool) {
+        self.has_panicked.store(has_panicked, Ordering::Release);
         let ended = self.subscriptions().take();
         self.freshness.send_replace(Freshness::Ended);
         let ended = ended.iter().flatten();

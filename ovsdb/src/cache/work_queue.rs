@@ -61,7 +61,7 @@ impl<K: Send + 'static> Wake for SourceWaker<K> {
 /// Several caches can feed one queue, also those of two databases.
 ///
 /// The queue ends when [`close`](Self::close) is called, or when all streams that feed it have ended,
-/// as they do when their client is closed. From then on neither [`add`](Self::add) nor [`Work::retry`]
+/// as they do when their cache ends. From then on neither [`add`](Self::add) nor [`Work::retry`]
 /// queues anything, and keys that wait for a [delay](Work::retry_after) are dropped. Keys that were queued
 /// before, or added while in work, are still handed out; then each worker gets `None`. A closed queue
 /// stays closed. One whose streams have ended continues when it is fed from another stream.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::{Client, Watched};
@@ -379,10 +380,10 @@ impl<D: Database> Cache<D> {
     /// # Errors
     /// When the condition has a value that cannot be sent. When the server refuses the condition, lacks a
     /// column that it needs, or supports no conditions, or when the server's rows do not fit the tables when
-    /// the monitor is started with the new condition; the earlier condition stays. When the client is closed.
-    /// When decoding a message for
-    /// the cache panicked, which has ended the cache. When the time limit passed: the reason why there is
-    /// no connection, or [`DisconnectReason::TimedOut`] if there is a connection.
+    /// the monitor is started with the new condition; the earlier condition stays. When the client is
+    /// closed or loses its runtime, or decoding a message for the cache panicked: each has ended the cache. When
+    /// the time limit passed: the reason why there is no connection, or [`DisconnectReason::TimedOut`] if there
+    /// is a connection.
     /// When the monitor [cannot be started](Self::monitor_error), it is requested again with the new
     /// condition. If it still cannot be started because of another table's condition, the new one is kept
     /// until it can, and [`Error::ConditionColumn`] names that table.
@@ -428,7 +429,7 @@ impl<D: Database> Cache<D> {
     /// Whether the replica is current, as a value to read and to wait for.
     #[must_use]
     pub fn freshness(&self) -> Watched<Freshness> {
-        let end = self.end();
+        let end = self.why_ended();
         Watched::new(self.handle.shared().freshness(), move |freshness| {
             (*freshness == Freshness::Ended).then(&end)
         })
@@ -438,12 +439,13 @@ impl<D: Database> Cache<D> {
         *self.handle.shared().freshness().borrow() == Freshness::Ended
     }
 
-    /// Tells why the replica has ended.
-    pub(super) fn end(&self) -> impl Fn() -> Disconnected + Send + Sync + use<D> {
-        let cache = self.handle.shared().clone();
+    /// Tells why the replica has ended, once it has.
+    pub(super) fn why_ended(&self) -> impl Fn() -> Disconnected + Send + Sync + use<D> {
+        // The replica itself is not captured: a value that is watched does not keep its rows.
+        let has_panicked = self.handle.shared().has_panicked();
         let state = self.monitor.as_ref().map(|monitor| monitor.state());
         move || {
-            if cache.has_panicked() {
+            if has_panicked.load(Ordering::Acquire) {
                 return Disconnected::new(DisconnectReason::DecoderPanicked);
             }
             let end = state
@@ -461,8 +463,8 @@ impl<D: Database> Cache<D> {
 
     /// For how long the replica has not followed the server; `None` while it does.
     ///
-    /// The time counts from when the loss was noticed. [`Duration::MAX`] after the client was closed,
-    /// or a panic while a message was decoded has ended the cache.
+    /// The time counts from when the loss was noticed. [`Duration::MAX`] once the cache has
+    /// [ended](Freshness::Ended).
     #[must_use]
     pub fn staleness(&self) -> Option<Duration> {
         match *self.handle.shared().freshness().borrow() {
@@ -517,7 +519,7 @@ impl<D: Database> Cache<D> {
                     }
                 }
                 Ok(Freshness::StaleSince(_)) => {}
-                Ok(Freshness::Ended) => return Err(self.end()().into()),
+                Ok(Freshness::Ended) => return Err(self.why_ended()().into()),
                 Err(ended) => return Err(ended.into()),
             }
         }
@@ -539,7 +541,7 @@ impl<D: Database> Cache<D> {
             }
             match self.current().await {
                 Ok(()) => {}
-                Err(Error::Disconnected(lost)) if self.has_ended() => return Err(lost),
+                Err(Error::Disconnected(_)) if self.has_ended() => return Err(self.why_ended()()),
                 Err(Error::Disconnected(_)) => {
                     let mut freshness = self.freshness();
                     let refused = |now: &Freshness| matches!(now, Freshness::RefusedSince(_));

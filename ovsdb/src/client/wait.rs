@@ -47,7 +47,8 @@ pub enum WaitError {
         #[source]
         source: Option<Box<Error>>,
     },
-    /// The client was closed, or a panic while a message was decoded has ended the cache: no view follows.
+    /// The cache has ended, so no view follows: its client was closed or lost its runtime, or decoding a message
+    /// for the cache panicked.
     #[error("the cache ended before a view met the condition")]
     Ended(#[source] Disconnected),
 }
@@ -105,7 +106,7 @@ impl<D: Database> Cache<D> {
                     return Ok(found);
                 }
             }
-            Err(WaitError::Ended(self.end()()))
+            Err(WaitError::Ended(self.why_ended()()))
         };
         let Some(limit) = limit else {
             return found.await;

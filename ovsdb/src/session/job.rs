@@ -91,12 +91,14 @@ impl Loan {
     }
 
     fn run(mut self, kind: Kind, at: Instant, payload: Raw<'_>) -> Decoded {
+        self.monitor.is_decoding = true;
         let applied = match kind {
             Kind::Start => self.monitor.start(payload),
             Kind::Update(version, last_txn_id) => {
                 self.monitor.update(version, last_txn_id, payload, at)
             }
         };
+        self.monitor.is_decoding = false;
         Decoded {
             loan: self,
             kind,
