@@ -443,7 +443,7 @@ async fn desired_rows_that_the_server_keeps_undoing_are_an_error() {
 }
 
 #[tokio::test]
-async fn a_database_that_needs_ten_commits_is_not_taken_for_restless() {
+async fn a_database_that_needs_ten_commits_converges() {
     for tags in [10, 11] {
         let setting = setting().await;
         let mut txn = setting.client.transaction();

@@ -277,15 +277,38 @@ async fn a_condition_may_refer_to_a_wanted_row() {
     let plan = desired().plan(&view).expect("no conflict");
     assert!(plan.is_empty(), "{plan}");
 
-    // The row of the condition for unwanted rows must exist.
-    let mut other = desired();
-    let part = other.row(&setting.by_label, "p").reference();
-    other.unwanted(Item::FAVOURITE.eq(Some(part)));
-    let conflict = other.plan(&view).expect_err("a conflict");
-    assert_eq!(
-        conflict.to_string(),
-        "the condition of unwanted rows of Item refers to a wanted row: use the reference of an existing row"
-    );
+    // The row in a condition for owned or unwanted rows must exist.
+    for owned in [false, true] {
+        let mut other = desired();
+        let part = other.row(&setting.by_label, "p").reference();
+        let rows = Item::FAVOURITE.eq(Some(part));
+        match owned {
+            true => other.owned::<Item>(rows),
+            false => other.unwanted::<Item>(rows),
+        };
+        let conflict = other.plan(&view).expect_err("a conflict");
+        assert_eq!(
+            conflict.to_string(),
+            "the condition of owned or unwanted rows of Item refers to a wanted row: use the reference of an existing row"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_reference_of_a_wanted_row_is_that_row() {
+    let setting = setting().await;
+    for total in [1, 2] {
+        let mut desired = Desired::new();
+        let row = desired.row(Item::NAME, "f");
+        let item = row.set(Item::ONLY, ItemOnly::Sole).reference();
+        let same = desired.row_where(item);
+        assert_eq!(same.reference(), item);
+        same.set(Item::TOTAL, total);
+        setting.converge(&desired).await;
+        let view = setting.cache.snapshot();
+        let totals: Vec<_> = view.rows::<Item>().map(|item| item.total).collect();
+        assert_eq!(totals, [total]);
+    }
 }
 
 #[tokio::test]

@@ -75,13 +75,13 @@ pub enum Conflict {
         /// The uuid.
         row: Uuid,
     },
-    /// The condition of [unwanted](super::Desired::unwanted) rows has a reference to a wanted row, which
-    /// may not exist yet. Use the reference of the existing row.
+    /// The condition of [owned](super::Desired::owned) or [unwanted](super::Desired::unwanted) rows has a
+    /// reference to a wanted row, which may not exist yet. Use the reference of an existing row.
     #[error(
-        "the condition of unwanted rows of {table} refers to a wanted row: use the reference of an existing row"
+        "the condition of owned or unwanted rows of {table} refers to a wanted row: use the reference of an existing row"
     )]
-    UnwantedByWanted {
-        /// The table of the unwanted rows.
+    RefersToWanted {
+        /// The table of the owned or unwanted rows.
         table: &'static str,
     },
     /// A wanted row would not have the key, or not meet the condition, by which it is wanted, so it

@@ -205,11 +205,12 @@ impl<'v, T: Table> Matched<'v, T> {
 
 impl<T: Table> AnyMatched<T::Database> for Matched<'_, T> {
     fn find(&mut self, resolution: &mut Resolution) -> Result<(), Conflict> {
+        let unwanted = self.desired.unwanted.iter().map(|unwanted| &unwanted.rows);
+        let mut uuids = unwanted.chain(&self.desired.owned).flat_map(AllOf::uuids);
+        if uuids.any(|uuid| resolution.is_placeholder(uuid)) {
+            return Err(Conflict::RefersToWanted { table: T::TABLE });
+        }
         for (at, unwanted) in self.desired.unwanted.iter().enumerate() {
-            let mut uuids = unwanted.rows.uuids();
-            if uuids.any(|uuid| resolution.is_placeholder(uuid)) {
-                return Err(Conflict::UnwantedByWanted { table: T::TABLE });
-            }
             for row in rows_that_meet(self.table, &unwanted.rows) {
                 resolution.delete(row.uuid(), unwanted.step, Some(at));
             }

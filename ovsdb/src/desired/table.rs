@@ -137,6 +137,16 @@ impl<T: Table> DesiredTable<T> {
         step: usize,
         condition: AllOf<T>,
     ) -> usize {
+        let wanted = condition
+            .row()
+            .and_then(|row| placeholders.number(row.uuid()));
+        let wanted = wanted.and_then(|number| {
+            let mut rows = self.rows.iter();
+            rows.position(|row| row.number as usize == number)
+        });
+        if let Some(place) = wanted {
+            return place;
+        }
         let text = format!("{condition:?}");
         let known = self.conditions.get(&text).copied();
         let mut keys = self.keys.iter_mut();
