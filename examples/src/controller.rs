@@ -80,7 +80,8 @@ pub struct Watched {
     cluster: Cluster,
     files: Files,
     watch: Watch,
-    /// The problems of the last plan of everything, and of the plans of pods since then. They were logged.
+    /// The problems of the last plan of everything, and of the plans of pods since then. They were logged,
+    /// and are not logged again before the next plan of everything.
     reported: BTreeSet<String>,
 }
 

@@ -164,10 +164,11 @@ impl Node {
                     interface: wanted.interface.clone(),
                 })?;
             if !wanted.owns(interface) || wanted.outlived(interface) {
-                let ids = &interface.external_ids;
+                let id = |key| text(&interface.external_ids, key).map(str::to_owned);
                 return Err(NodeError::NotOwned {
                     interface: wanted.interface.clone(),
-                    iface_id: text(ids, IFACE_ID).unwrap_or_default().to_owned(),
+                    iface_id: id(IFACE_ID),
+                    nad: id(NAD),
                 });
             }
             switch_error(interface)?;

@@ -59,12 +59,14 @@ pub enum NodeError {
         interface: String,
     },
     /// The interface belongs to another pod, NAD, sandbox or MAC address.
-    #[error("the interface {interface:?} belongs to another attachment, of {iface_id:?}")]
+    #[error("the interface {interface:?} belongs to another attachment: {}", owner(iface_id.as_deref(), nad.as_deref()))]
     NotOwned {
         /// The interface.
         interface: String,
-        /// Its logical port now.
-        iface_id: String,
+        /// Its logical port now; `None` if it has none.
+        iface_id: Option<String>,
+        /// The key of its NetworkAttachmentDefinition; `None` on the default network.
+        nad: Option<String>,
     },
     /// Something did not happen in time.
     #[error("the interface {interface:?} did not get ready in time: waited for {awaited}")]
