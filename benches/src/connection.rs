@@ -55,7 +55,7 @@ impl Connection {
                     ..
                 } => {
                     let result = result.text;
-                    if method == "transact" && result.contains(r#"{"error":"#) {
+                    if method == "transact" && result.contains(r#""error":""#) {
                         return Err(format!("{params:.200}: {result:.2000}").into());
                     }
                     return Ok(text);

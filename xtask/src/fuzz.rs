@@ -65,7 +65,7 @@ fn fuzz_target(target: &str, mut command: Command, seconds: u32) -> Result {
     command.arg(format!("-max_total_time={seconds}"));
     if target == MANIFESTS {
         // The databases of this target live until the process ends. Of a buffer of theirs that was read to its end, only
-        // a pointer behind its last byte is left, so LeakSanitizer reports the buffer as lost.
+        // a pointer past its end is left, so LeakSanitizer reports the buffer as lost.
         command.env("ASAN_OPTIONS", "detect_leaks=0");
     }
     let printed = all_output(&mut command)?;
