@@ -130,16 +130,16 @@ impl<T: Table> DesiredTable<T> {
         }
     }
 
-    /// The position of the wanted row with this condition, which is added if it is new.
+    /// The position of the wanted row with this condition, which is added if it is new. The reference of a
+    /// wanted row gives that row.
     pub(super) fn by_condition(
         &mut self,
         placeholders: &mut Placeholders,
         step: usize,
         condition: AllOf<T>,
     ) -> usize {
-        let wanted = condition
-            .row()
-            .and_then(|row| placeholders.number(row.uuid()));
+        let row = condition.as_row();
+        let wanted = row.and_then(|row| placeholders.number(row));
         let wanted = wanted.and_then(|number| {
             let mut rows = self.rows.iter();
             rows.position(|row| row.number as usize == number)
