@@ -81,7 +81,7 @@ pub struct Watched {
     files: Files,
     watch: Watch,
     /// The problems of the last plan of everything, and of the plans of pods since then. They were logged,
-    /// and are not logged again before the next plan of everything.
+    /// and are logged again only after a plan of everything that does not have them.
     reported: BTreeSet<String>,
 }
 
@@ -302,7 +302,7 @@ impl Watched {
         })
     }
 
-    /// Logs the problems of a plan that were not logged before. Returns all of them.
+    /// Logs the problems of a plan that are not in `reported`. Returns all problems of the plan.
     fn tell(&self, planned: &Planned) -> BTreeSet<String> {
         let mut problems = BTreeSet::new();
         let mut is_new = |problem: String| {

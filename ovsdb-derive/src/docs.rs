@@ -134,7 +134,8 @@ fn default_atom(base: &BaseType) -> Option<String> {
             min.is_none_or(|min| min <= 0.0) && max.is_none_or(|max| max >= 0.0)
         }
         Constraint::Length { min, .. } => min.is_none_or(|min| min == 0),
-        // The enum is not exhaustive. For a constraint added later, the documentation says that an insert must set it.
+        // The enum is not exhaustive. For a kind of constraint added later, the documentation says that an insert must
+        // set the column.
         _ => false,
     };
     allowed.then(|| literal(base, &value))

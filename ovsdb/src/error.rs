@@ -84,7 +84,7 @@ pub enum DisconnectReason {
     Silent,
     /// The reply to a request did not come within its time limit, or the replica that a transaction is to be
     /// based on did not become current in time. The connection may still work.
-    #[error("there was no answer within the time limit")]
+    #[error("the time limit passed before the server had replied or the replica was current")]
     TimedOut,
     /// The transaction was not sent, because the replica that it is based on is no longer current: for
     /// example, the connection was lost or the schema changed. [`Client::apply`](crate::Client::apply)

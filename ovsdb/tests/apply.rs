@@ -502,7 +502,7 @@ async fn a_run_that_only_finds_out_what_an_earlier_one_did_is_repeated() {
                 }
             });
             if row.count == 2 {
-                // This must not be made twice, but it is not sent.
+                // A run that has sent this cannot be repeated, but this is never sent.
                 txn.mutate(row).add(Item::COUNT, 1);
             }
             (row.count == 0).then(|| txn.insert(item("new", 1)))

@@ -136,7 +136,7 @@ async fn again(peer: &Peer) -> Connection {
 async fn an_outcome_stays_unknown_when_a_later_attempt_is_refused() {
     // The guard has passed, and the insert is refused. The first attempt may still arrive, and be carried out.
     let refused = r#"[{},{"error":"constraint violation","details":"too many"}]"#;
-    // A reply without results is reported itself, since it leaves the outcome open too.
+    // A reply without results is reported as malformed, which leaves the outcome open too.
     for (reply, is_read) in [(refused, true), ("[]", false)] {
         let peer = Peer::new();
         let builder = quick(peer.remote()).probe_interval(None);

@@ -205,9 +205,8 @@ impl Lineage {
     }
 
     /// Which state a view shows, or how the view differs from the state that it names. If it names none, the search
-    /// begins `behind` states before `from`.
-    /// When a condition changes and no row is added or removed, the server names no transaction. So a view
-    /// that was `reselected` may show a later state than the one it names.
+    /// begins `behind` states before `from`. When a condition changes and no row is added or removed, the server names
+    /// no transaction. So a view that was `reselected` may show a later state than the one it names.
     pub(crate) fn place(
         &self,
         view: &Snapshot,

@@ -39,7 +39,7 @@ pub enum NodeError {
     Taken {
         /// The interface.
         interface: String,
-        /// Its logical port; `None` if it has none, as an uplink.
+        /// Its logical port; `None` if it has none, as is the case for an uplink.
         iface_id: Option<String>,
         /// The key of its NetworkAttachmentDefinition; `None` on the default network.
         nad: Option<String>,
@@ -59,7 +59,7 @@ pub enum NodeError {
         interface: String,
     },
     /// The interface belongs to another pod, NAD, sandbox or MAC address.
-    #[error("the interface {interface:?} belongs to another attachment: {}", owner(iface_id.as_deref(), nad.as_deref()))]
+    #[error("the interface {interface:?} does not belong to this attachment: it belongs to {}", owner(iface_id.as_deref(), nad.as_deref()))]
     NotOwned {
         /// The interface.
         interface: String,

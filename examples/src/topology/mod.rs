@@ -28,7 +28,7 @@ pub struct Draft<'a> {
     /// The desired state so far.
     pub desired: Desired,
     /// What each transaction of the plan begins with: it is committed only while the cache has followed the
-    /// server since before `view` was taken, and under the controller's lock.
+    /// server since before `view` was taken and, if there is a controller's lock, while that lock is held.
     pub beginning: Transaction,
     /// The view of the database that the plan starts from.
     pub view: View,

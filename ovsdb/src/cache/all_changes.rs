@@ -222,8 +222,7 @@ impl<D: Database> AllChanges<D> {
     }
 
     /// The next batch; `None` once the cache has [ended](super::Freshness::Ended) and the queued batches
-    /// were returned.
-    /// Cancel-safe: no batch is lost when the future is dropped.
+    /// were returned. Cancel-safe: no batch is lost when the future is dropped.
     pub async fn next(&mut self) -> Option<DatabaseChanges<D>> {
         poll_fn(|context| self.poll_batch(context)).await
     }

@@ -14,11 +14,10 @@ use crate::value::Str;
 ///
 /// When the schema of these tables changes while the cache is live, the rows follow: new columns appear
 /// unless [columns were selected](CacheBuilder::any_columns), removed ones disappear, and a column whose
-/// type changed holds values of the new type. All rows are
-/// fetched again, and streams deliver a batch that is a [change of the
-/// schema](crate::cache::BatchKind::is_schema_change). Rows of earlier snapshots keep their columns. A
-/// removed table stays in the cache without rows; [`Cache::skew`] lists it, and removed columns that
-/// were selected by name.
+/// type changed holds values of the new type. All rows are fetched again, and streams deliver a batch
+/// that is a [change of the schema](crate::cache::BatchKind::is_schema_change). Rows of earlier snapshots
+/// keep their columns. A removed table stays in the cache without rows; [`Cache::skew`] lists it, and
+/// removed columns that were selected by name.
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]

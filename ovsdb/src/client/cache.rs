@@ -220,10 +220,10 @@ impl<D: Database> CacheBuilder<D> {
     /// condition. [`Error::Apply`] when the server's rows do not fit the tables. With
     /// [`strict`](Self::strict), [`Error::Skew`] when its schema lacks what was compiled in.
     /// [`Error::SchemaMismatch`] when its schema does not fit a table, column or condition that was given
-    /// by name. [`Error::Disconnected`] when the client is closed, when decoding the rows panicked
-    /// ([`DisconnectReason::DecoderPanicked`]), when the connection was lost five times in a row before the
-    /// rows arrived, and when the time limit passed: with the reason why there is no connection, or
-    /// [`DisconnectReason::TimedOut`] if there is a connection.
+    /// by name. [`Error::Disconnected`] when the client is closed or loses its runtime, when decoding the
+    /// rows panicked ([`DisconnectReason::DecoderPanicked`]), when the connection was lost five times in a
+    /// row before the rows arrived, and when the time limit passed: with the reason why there is no
+    /// connection, or [`DisconnectReason::TimedOut`] if there is a connection.
     pub async fn start(self) -> Result<Cache<D>, Error> {
         if let Some(table) = self.tables.twice() {
             return Err(Error::TableTwice(table));
@@ -384,6 +384,7 @@ impl<D: Database> Cache<D> {
     /// closed or loses its runtime, or decoding a message for the cache panicked: each has ended the cache. When
     /// the time limit passed: the reason why there is no connection, or [`DisconnectReason::TimedOut`] if there
     /// is a connection.
+    ///
     /// When the monitor [cannot be started](Self::monitor_error), it is requested again with the new
     /// condition. If it still cannot be started because of another table's condition, the new one is kept
     /// until it can, and [`Error::ConditionColumn`] names that table.

@@ -76,7 +76,7 @@ impl Lock {
         !self.has_ended() && *self.held.borrow()
     }
 
-    /// Whether the client has ended. The last value is not changed then.
+    /// Whether the client has ended: its end closes the channel, and leaves the last value unchanged.
     fn has_ended(&self) -> bool {
         self.held.has_changed().is_err()
     }

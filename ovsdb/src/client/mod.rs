@@ -271,10 +271,10 @@ impl<D: Database> Client<D> {
     /// [`verify`](crate::Transaction::verify).
     ///
     /// # Errors
-    /// When the server refuses or its reply is malformed, the client is closed, or the name has a NUL.
-    /// When there is no answer within the [request timeout](ClientBuilder::request_timeout), which
-    /// includes the wait for a connection: the error says why there is no connection, if there is none,
-    /// and a lock that is granted later is released.
+    /// When the server refuses or its reply is malformed, the client is closed or loses its runtime, or the
+    /// name has a NUL. When there is no answer within the [request timeout](ClientBuilder::request_timeout),
+    /// which includes the wait for a connection: the error says why there is no connection, if there is
+    /// none, and a lock that is granted later is released.
     pub async fn lock(&self, name: impl Into<Str>) -> Result<Lock, Error> {
         let (session, limit) = (self.session().clone(), self.request_timeout());
         Lock::acquire(session, name.into(), false, limit).await

@@ -91,8 +91,8 @@ impl<D: Database> Cache<D> {
     ///
     /// # Errors
     /// [`WaitError::TimedOut`] when `look` returned nothing in time; [`WaitError::Ended`] when the
-    /// client is closed, or decoding a message for the cache panicked. The closure can report an error of
-    /// its own by returning a `Result` inside the `Option`.
+    /// client is closed or loses its runtime, or decoding a message for the cache panicked. The closure can
+    /// report an error of its own by returning a `Result` inside the `Option`.
     pub async fn wait_until<R>(
         &self,
         limit: impl Into<Option<Duration>>,

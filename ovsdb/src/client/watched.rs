@@ -32,11 +32,11 @@ use crate::error::{DisconnectReason, Disconnected};
 /// ```
 pub struct Watched<T> {
     values: watch::Receiver<T>,
-    /// Why no value follows this one, if it is the last.
+    /// Tells for the last value why no other follows it.
     end: Arc<End<T>>,
 }
 
-/// Tells of a value why none follows it, if it is the last.
+/// Returns for the last value why no other follows it, and `None` for any other value.
 type End<T> = dyn Fn(&T) -> Option<Disconnected> + Send + Sync;
 
 impl<T> Clone for Watched<T> {

@@ -92,7 +92,7 @@ impl<'v, T: Table> Matched<'v, T> {
         columns.into_iter().collect()
     }
 
-    /// Whether what finds a wanted row refers to a row that was not looked up yet.
+    /// Whether the key or the condition of a wanted row refers to a row that was not looked up yet.
     fn has_unknown(&self, wanted: &Wanted<T>, resolution: &Resolution) -> bool {
         match &wanted.found {
             FoundBy::Key { keys, key } => self.desired.keys[*keys].has_unknown(*key, resolution),

@@ -182,6 +182,7 @@ impl<D: Database> Desired<D> {
     /// In a table without such a condition, rows are inserted and changed as wanted, and only
     /// [unwanted](Self::unwanted) rows are deleted. A second call for the same table replaces the
     /// condition.
+    ///
     /// The condition must not have the [reference](WantedRow::reference) of a wanted row
     /// ([`Conflict::RefersToWanted`]).
     pub fn owned<T: Table<Database = D>>(&mut self, rows: impl Into<AllOf<T>>) -> &mut Self {
@@ -220,8 +221,9 @@ impl<D: Database> Desired<D> {
     /// A reference is such a condition: `desired.row_where(switch.reference())` gives columns to an
     /// existing row without a key. If the row was deleted meanwhile, it is not inserted again: the plan
     /// fails ([`Conflict::NoSuchRow`]).
-    /// The reference of a wanted row gives columns to that row. Other conditions may have such
-    /// references too.
+    ///
+    /// The [reference](WantedRow::reference) of a wanted row gives columns to that row. Any other condition
+    /// may contain references of wanted rows too.
     pub fn row_where<T: Table<Database = D>>(
         &mut self,
         rows: impl Into<AllOf<T>>,

@@ -168,7 +168,7 @@ impl<D: Database> Plan<D> {
     /// Commits all changes in one transaction. The commit fails if the rows that the plan is based on
     /// have changed: with a [conflict](crate::transaction::Refusal::is_conflict) if a row to be changed
     /// or deleted no longer has its key or its owner, a value to be replaced has changed, another client
-    /// has set a key that is to be added to a map, to another value, or a row with the key of a new one
+    /// has given another value to a key that is to be added to a map, or a row with the key of a new one
     /// exists by now; with a [duplicate](crate::transaction::Refusal::duplicate) if the schema makes that
     /// key unique. Replaced reals, conditions that compare reals, and keys by a function or by the values
     /// of a map are not verified.

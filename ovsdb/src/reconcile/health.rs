@@ -109,7 +109,7 @@ pub enum Unhealthy {
     Stale {
         /// For how long.
         staleness: Duration,
-        /// Why the server [refuses the monitor](crate::Cache::monitor_error), if it does.
+        /// Why the monitor [cannot be started](crate::Cache::monitor_error), if it cannot.
         #[source]
         source: Option<Box<Error>>,
     },

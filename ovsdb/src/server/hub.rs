@@ -325,8 +325,8 @@ impl Hub {
         }
     }
 
-    /// The server neither read nor wrote for some time, and does again: what clients sent meanwhile was not
-    /// read yet.
+    /// The server neither read nor wrote for some time, and is about to begin again. Every client counts as
+    /// active now, since what it sent meanwhile was not read yet.
     pub(crate) fn handle_resumed(&mut self, now: Now) {
         for session in self.sessions.values_mut() {
             session.record_activity(now.instant);

@@ -15,7 +15,8 @@ pub(crate) struct SessionId(pub(super) u64);
 /// The state of probing a client.
 #[derive(Debug, Clone, Copy)]
 enum Probe {
-    /// The client was last active at this time: it connected, sent a message, or read a part of a backlog.
+    /// The client was last active at this time: it connected, sent a message, or read a part of a backlog; or
+    /// the server resumed after it had hung.
     Idle(Instant),
     /// The client was probed at this time, and has not been active since.
     Probed(Instant),
@@ -59,7 +60,8 @@ impl Session {
         }
     }
 
-    /// Records that the client is active: it has sent a message, or read a part of a backlog.
+    /// Records that the client counts as active: it has sent a message, or read a part of a backlog, or the
+    /// server resumes after it has hung.
     pub(super) const fn record_activity(&mut self, now: Instant) {
         self.probe = Probe::Idle(now);
     }

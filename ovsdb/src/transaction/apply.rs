@@ -76,7 +76,7 @@ impl<D: Database> Client<D> {
     ///
     /// # Errors
     /// The closure's own error, at once; or the error of the last commit. [`CommitError::NotSent`] when
-    /// the replica did not become current in time, the server refused its monitor, the client was closed
+    /// the replica did not become current in time, its monitor cannot be started, the client was closed
     /// or its runtime shut down, or decoding a message for the cache panicked, which has ended the cache.
     /// While the outcome of an earlier run is unknown, `apply` returns that in place of an error after
     /// which nothing has changed. If the closure itself fails then, perhaps because of what that

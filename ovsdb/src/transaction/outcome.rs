@@ -334,7 +334,7 @@ pub enum CommitError {
     #[error("the transaction cannot be sent")]
     Build(#[from] BuildError),
     /// The time limit passed, the client was closed or its runtime shut down, decoding a message for the
-    /// cache panicked, which has ended the cache, the server refused the cache's monitor, or the view that
+    /// cache panicked, which has ended the cache, the cache's monitor cannot be started, or the view that
     /// the transaction is based on [became outdated](super::Transaction::require_current); nothing was sent.
     #[error("the transaction was not sent")]
     NotSent(#[source] Disconnected),

@@ -12,7 +12,7 @@ use crate::protocol::ErrorKind;
 /// | the error | retry |
 /// |---|---|
 /// | a mistake in the transaction ([`CommitError::Build`]) | never |
-/// | not sent: the time limit passed, the client, its runtime or the cache ended, the monitor was refused | never |
+/// | not sent: the time limit passed, the client, its runtime or the cache ended, the monitor cannot be started | never |
 /// | not sent: the view that it is based on became outdated | again |
 /// | `timed out`: a `wait` or `verify` failed | again |
 /// | `constraint violation` at the commit: a duplicate in an index, too many rows | again |

@@ -281,7 +281,7 @@ mod tests {
     async fn a_client_that_has_closed_its_end_gets_its_replies_and_no_more_updates() {
         const SCHEMA: &str = r#"{"name":"D","tables":{"T":{"columns":{"n":{"type":"integer"}}}}}"#;
         let server = Server::memory(SCHEMA).expect("a server");
-        // More than what is on its way at a time, so that the server cannot send all of it at once.
+        // More than the buffer of the stream holds, so that the server cannot send all of it at once.
         let text = "x".repeat(8 * 1024);
         let (mut client, stream) = tokio::io::duplex(1024);
         tokio::spawn(serve(server.shared.clone(), stream, Duration::ZERO));

@@ -164,7 +164,7 @@ fn weak_references_to_rows_that_do_not_exist_are_removed_unless_a_column_would_b
     );
     assert_eq!(commit(&mut database, select), left);
 
-    // A row that is inserted without any of them is refused too. The error says which kind of uuid it was.
+    // An inserted row whose column would be empty is refused too. The error tells an unknown uuid from a zero one.
     for (row, details) in [
         (
             format!(r#""some":{}"#, reference(9)),

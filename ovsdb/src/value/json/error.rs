@@ -17,8 +17,8 @@ pub const MAX_DEPTH: u32 = 1000;
 #[non_exhaustive]
 pub struct DecodeError {
     /// The byte of the message at which decoding stopped. For a number out of range, the byte at which the
-    /// number starts. For a malformed uuid, the byte after what precedes its string or, if the uuid is the
-    /// key of a row, the byte after the key's colon.
+    /// number starts. For a malformed uuid, the byte right after the token before its string; if the uuid
+    /// is the key of a row, the byte right after the key's colon.
     pub offset: usize,
     /// What was wrong there.
     pub kind: DecodeErrorKind,

@@ -100,7 +100,7 @@ fn conditions_select_rows() {
         (r#"["x","<",2.75]"#, r#"["x",">",2.75]"#),
         (r#"["s","includes",1]"#, r#"["s","includes",["set",[1,3]]]"#),
         (r#"["s","excludes",3]"#, r#"["s","excludes",["set",[1,3]]]"#),
-        // No value is less or greater than others.
+        // An empty optional value is neither less nor greater than a number.
         (r#"["o","==",["set",[]]]"#, r#"["o","<=",5]"#),
         ("true", "false"),
     ] {
