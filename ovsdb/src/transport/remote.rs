@@ -163,6 +163,9 @@ pub enum RemoteErrorReason {
     /// The port is not a number from 1 to 65535.
     #[error("the port {0:?} is not a number from 1 to 65535")]
     BadPort(String),
+    /// What follows an address in brackets does not begin with a colon.
+    #[error("the address in brackets is followed by {0:?}, where a colon and a port are expected")]
+    NoColon(String),
     /// The path is missing.
     #[error("the path is missing")]
     NoPath,
@@ -206,7 +209,7 @@ fn parse_address(address: &str) -> Result<(String, u16), RemoteErrorReason> {
             match rest.strip_prefix(':') {
                 Some(port) => (host, Some(port)),
                 None if rest.is_empty() => (host, None),
-                None => return Err(RemoteErrorReason::BadPort(rest.to_owned())),
+                None => return Err(RemoteErrorReason::NoColon(rest.to_owned())),
             }
         }
         None => match address.split_once(':') {
@@ -362,7 +365,7 @@ mod tests {
             ("tcp::1", Reason::NoHost),
             ("tcp:[]:1", Reason::NoHost),
             ("tcp:[::1", brackets("[::1")),
-            ("tcp:[::1]6641", port("6641")),
+            ("tcp:[::1]6641", Reason::NoColon("6641".into())),
             ("tcp:[[]:1", host("[")),
             ("ssl:a]:1", host("a]")),
             ("tcp:a:0", port("0")),
