@@ -24,7 +24,7 @@ pub(crate) use self::databases::SERVER;
 pub(crate) use self::relay::Forwarded;
 use super::SessionId;
 use super::engine::Caller;
-use super::hosted::{Hosted, Position};
+use super::hosted::{Hosted, Position, Unsynced};
 use super::locks::Locks;
 use super::session::Session;
 use crate::protocol::{Message, OvsdbError, Wire};
@@ -270,19 +270,24 @@ impl Hub {
         }
     }
 
-    /// A journal could not be synced to disk. The transactions that wait for that were carried out, and may be on
-    /// disk or not: their clients are disconnected, since a reply with an error would say that nothing has changed.
+    /// A journal could not be synced to disk.
     pub(crate) fn handle_sync_failed(&mut self, database: &str, error: &str) {
-        let Some(hosted) = self.databases.get_mut(database) else {
-            return;
-        };
-        for unsynced in std::mem::take(&mut hosted.unsynced) {
-            if let Some(session) = self.sessions.get_mut(&unsynced.session) {
+        if let Some(hosted) = self.databases.get_mut(database) {
+            let unsynced = std::mem::take(&mut hosted.unsynced);
+            let reason = format!("database {database} could not be synced to disk: {error}");
+            self.disconnect_unsynced(unsynced, &reason);
+        }
+    }
+
+    /// Disconnects the clients whose replies wait for the disk. Their transactions were carried out, and may be on
+    /// disk or not, so these clients must take the outcome for unknown: a reply with an error would say that nothing
+    /// has changed.
+    fn disconnect_unsynced(&mut self, unsynced: Vec<Unsynced>, reason: &str) {
+        for Unsynced { session: id, .. } in unsynced {
+            if let Some(session) = self.sessions.get_mut(&id) {
                 session.unsynced = session.unsynced.saturating_sub(1);
-                session.close(format!(
-                    "database {database} could not be synced to disk: {error}"
-                ));
-                self.ready.push(unsynced.session);
+                session.close(reason.to_owned());
+                self.ready.push(id);
             }
         }
     }

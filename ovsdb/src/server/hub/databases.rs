@@ -90,15 +90,8 @@ impl Hub {
         let Some(hosted) = self.databases.remove(name) else {
             return false;
         };
-        for unsynced in hosted.unsynced {
-            // The transaction was carried out, and may be on disk or not: its client must take the outcome for
-            // unknown.
-            if let Some(session) = self.sessions.get_mut(&unsynced.session) {
-                session.unsynced = session.unsynced.saturating_sub(1);
-                session.close("a database was removed before a transaction was on disk".into());
-                self.ready.push(unsynced.session);
-            }
-        }
+        let reason = "a database was removed before a transaction was on disk";
+        self.disconnect_unsynced(hosted.unsynced, reason);
         for forward in hosted.forwards.into_iter().flatten() {
             self.cancel_forward(&forward);
         }
