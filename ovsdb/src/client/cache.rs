@@ -436,8 +436,9 @@ impl<D: Database> Cache<D> {
         })
     }
 
-    fn has_ended(&self) -> bool {
-        *self.handle.shared().freshness().borrow() == Freshness::Ended
+    /// The freshness now, without a handle to watch it.
+    fn freshness_now(&self) -> Freshness {
+        *self.handle.shared().freshness().borrow()
     }
 
     /// Tells why the replica has ended, once it has.
@@ -459,7 +460,7 @@ impl<D: Database> Cache<D> {
     /// Whether the replica follows the server now.
     #[must_use]
     pub fn is_current(&self) -> bool {
-        *self.handle.shared().freshness().borrow() == Freshness::Current
+        self.freshness_now() == Freshness::Current
     }
 
     /// For how long the replica has not followed the server; `None` while it does.
@@ -468,7 +469,7 @@ impl<D: Database> Cache<D> {
     /// [ended](Freshness::Ended).
     #[must_use]
     pub fn staleness(&self) -> Option<Duration> {
-        match *self.handle.shared().freshness().borrow() {
+        match self.freshness_now() {
             Freshness::Current => None,
             Freshness::StaleSince(since) | Freshness::RefusedSince(since) => Some(since.elapsed()),
             Freshness::Ended => Some(Duration::MAX),
@@ -542,7 +543,9 @@ impl<D: Database> Cache<D> {
             }
             match self.current().await {
                 Ok(()) => {}
-                Err(Error::Disconnected(_)) if self.has_ended() => return Err(self.why_ended()()),
+                Err(Error::Disconnected(_)) if self.freshness_now() == Freshness::Ended => {
+                    return Err(self.why_ended()());
+                }
                 Err(Error::Disconnected(_)) => {
                     let mut freshness = self.freshness();
                     let refused = |now: &Freshness| matches!(now, Freshness::RefusedSince(_));
