@@ -133,7 +133,7 @@ fn find(schema: &DatabaseSchema, key: &LitStr) -> Result<Renamed> {
     ))
 }
 
-/// The values that the schema lists for a column, as text.
+/// The strings that the schema lists for a column, each of which becomes a variant of an enum.
 fn values(column: &ColumnSchema) -> Vec<String> {
     let of = |base: &BaseType| match &base.constraint {
         Constraint::Enum(values) if base.atomic == AtomicType::String => {
