@@ -460,17 +460,20 @@ async fn a_change_whose_outcome_cannot_be_settled_is_not_made_twice() {
     }
 }
 
+/// An edit that a second one undoes.
+fn toggle(item: &mut Item) {
+    if !item.tags.remove("on") {
+        item.tags.insert("on");
+    }
+}
+
 #[tokio::test]
 async fn a_change_that_may_have_been_made_is_not_reported_as_made_by_a_later_run() {
     // Only the first run inserts a row, which shows whether that run was carried out.
     let (_first, peer, mut connection, applied) =
         lost_after_sending(RowIdentity::ClientChosen, |view, txn| {
             let row = view.rows::<Item>().next().expect("the row");
-            txn.edit(row, |item| {
-                if !item.tags.remove("on") {
-                    item.tags.insert("on");
-                }
-            });
+            txn.edit(row, toggle);
             (row.count == 0).then(|| txn.insert(item("new", 1)))
         })
         .await;
@@ -496,11 +499,7 @@ async fn a_run_that_only_finds_out_what_an_earlier_one_did_is_repeated() {
     let (_first, peer, mut connection, applied) =
         lost_after_sending(RowIdentity::ClientChosen, |view, txn| {
             let row = view.rows::<Item>().next().expect("the row");
-            txn.edit(row, |item| {
-                if !item.tags.remove("on") {
-                    item.tags.insert("on");
-                }
-            });
+            txn.edit(row, toggle);
             if row.count == 2 {
                 // A run that has sent this cannot be repeated, but this is never sent.
                 txn.mutate(row).add(Item::COUNT, 1);
@@ -705,25 +704,18 @@ async fn embedded(identity: RowIdentity) -> (server::Server, Client<Database>, C
 
 #[tokio::test]
 async fn an_edit_that_toggles_is_not_made_twice() {
-    for toggle in [
-        |item: &mut Item| {
-            if !item.tags.remove("on") {
-                item.tags.insert("on");
-            }
-        },
-        |item: &mut Item| {
-            if item.notes.remove("on").is_none() {
-                item.notes.insert("on", "");
-            }
-        },
-    ] {
+    for edit in [toggle as fn(&mut Item), |item: &mut Item| {
+        if item.notes.remove("on").is_none() {
+            item.notes.insert("on", "");
+        }
+    }] {
         let (server, client, cache) = embedded(RowIdentity::ClientChosen).await;
         let fault = server::TransactionFault::DisconnectAfter;
         let lost = server.faults().next_transaction("Inventory", fault);
         lost.expect("the database");
         let applied = client.edit(&cache, |_, txn| {
             let row = txn.get_by(Item::NAME, "shared").expect("the row");
-            txn.edit(&row, toggle);
+            txn.edit(&row, edit);
         });
         let error = timeout(HANG, applied).await.expect("no hang");
         let error = error.expect_err("it is unknown whether it is on");

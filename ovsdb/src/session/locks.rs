@@ -211,14 +211,23 @@ mod tests {
     use super::*;
     use crate::protocol::OvsdbError;
 
-    #[test]
-    fn a_caller_that_has_gone_holds_no_handle() {
+    fn name() -> Str {
+        "l".into()
+    }
+
+    /// A lock that the server has granted by the answer to request 1.
+    fn granted() -> (Locks, watch::Receiver<bool>) {
         let mut locks = Locks::default();
-        let name = || Str::from("l");
         let (first, mut answer) = oneshot::channel();
         assert_eq!(locks.request(name(), false, first).len(), 1);
         assert!(!locks.answered("l", 1, Ok(true)));
         let held = answer.try_recv().expect("an answer").expect("a lock");
+        (locks, held)
+    }
+
+    #[test]
+    fn a_caller_that_has_gone_holds_no_handle() {
+        let (mut locks, held) = granted();
         assert!(*held.borrow());
         // The server has answered already, so the second caller would get its handle at once; but
         // it no longer waits.
@@ -231,12 +240,7 @@ mod tests {
 
     #[test]
     fn a_lock_that_was_refused_is_requested_again() {
-        let mut locks = Locks::default();
-        let name = || Str::from("l");
-        let (first, mut answer) = oneshot::channel();
-        assert_eq!(locks.request(name(), false, first).len(), 1);
-        assert!(!locks.answered("l", 1, Ok(true)));
-        let held = answer.try_recv().expect("an answer").expect("a lock");
+        let (mut locks, held) = granted();
         // The server of the next connection refuses locks.
         locks.lost();
         assert_eq!(locks.requests().len(), 1);
