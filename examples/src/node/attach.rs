@@ -96,6 +96,11 @@ impl Attachment {
     }
 }
 
+/// The logical port of an interface, and the key of its NetworkAttachmentDefinition.
+fn owner(interface: Option<&Row<Interface>>) -> [Option<String>; 2] {
+    [IFACE_ID, NAD].map(|key| Some(text(&interface?.external_ids, key)?.to_owned()))
+}
+
 fn text<'a>(map: &'a Map<Str, Str>, key: &str) -> Option<&'a str> {
     map.get(key).map(Str::as_str)
 }
@@ -130,11 +135,11 @@ impl Node {
             on_bridge(view, port, bridge.reference())?;
             let interface = view.interface(&wanted.interface);
             let Some(interface) = interface.filter(|interface| wanted.owns(interface)) else {
-                let id = |key| Some(text(&interface?.external_ids, key)?.to_owned());
+                let [iface_id, nad] = owner(interface);
                 return Err(NodeError::Taken {
                     interface: wanted.interface.clone(),
-                    iface_id: id(IFACE_ID),
-                    nad: id(NAD),
+                    iface_id,
+                    nad,
                 });
             };
             // The interface is inserted as a new row, so that a status of the old one is not taken
@@ -164,11 +169,11 @@ impl Node {
                     interface: wanted.interface.clone(),
                 })?;
             if !wanted.owns(interface) || wanted.outlived(interface) {
-                let id = |key| text(&interface.external_ids, key).map(str::to_owned);
+                let [iface_id, nad] = owner(Some(interface));
                 return Err(NodeError::NotOwned {
                     interface: wanted.interface.clone(),
-                    iface_id: id(IFACE_ID),
-                    nad: id(NAD),
+                    iface_id,
+                    nad,
                 });
             }
             switch_error(interface)?;
